@@ -1,0 +1,229 @@
+"""The ports behind which every model stands: VAD, turn detector, STT, LLM, TTS, speech-to-speech.
+
+Shapes shared by all of them:
+
+* PCM is ``bytes``: mono, signed 16-bit little endian, 24 000 Hz (48 bytes per millisecond). An engine that
+  wants another rate resamples inside itself.
+* A generator is cancelled by closing it (``aclose``) or by cancelling the task that iterates it. Work must
+  stop at once: nobody waits for a cancelled engine.
+* An engine that cannot do its work raises :class:`EngineError`; anything else it raises is our own bug, and
+  the caller treats it as a failed job just the same.
+* ``options`` carry what the session says, in the Realtime reference's words; an engine ignores nothing
+  silently: what it cannot honour is written down in ``docs/engines.md``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from vivavoz.wire.items import Item
+
+SAMPLE_RATE = 24_000
+"""Samples per second of every PCM buffer that crosses a port (Hz)."""
+
+BYTES_PER_MS = 48
+"""Bytes of PCM per millisecond at :data:`SAMPLE_RATE`."""
+
+
+class EngineError(Exception):
+    """An engine failed at its work; the session turns it into a failed response or transcription.
+
+    ``code`` is a short stable name for programs, ``message`` a sentence for people. Neither may carry a
+    credential, a prompt or what was said.
+    """
+
+    def __init__(self, message: str, code: str = "engine_failed") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+# --------------------------------------------------------------------------- voice activity
+
+
+class Score(msgspec.Struct, frozen=True):
+    """How likely one frame of the caller's sound is speech.
+
+    ``end_sample`` is the position after the frame's last sample, counted from the first sample this stream
+    was ever fed (24 kHz). Frames of one stream are contiguous and in order.
+    """
+
+    end_sample: int
+    probability: float
+
+
+class VadStream(Protocol):
+    """Voice activity of one call. Fed every sample of the caller, in order."""
+
+    async def score(self, pcm: bytes) -> list[Score]:
+        """Score the frames that ``pcm`` (any even length) completes; an incomplete rest waits for more."""
+        ...
+
+
+class Vad(Protocol):
+    """Opens one stream a call; may batch the frames of all its streams."""
+
+    def open(self) -> VadStream: ...
+
+
+class TurnDetector(Protocol):
+    """Says whether the caller has finished, from how it was said."""
+
+    async def judge(self, pcm: bytes) -> float:
+        """Probability 0..1 that the utterance ``pcm`` (at most its last 8 s matter) is complete."""
+        ...
+
+
+# --------------------------------------------------------------------------- recognition
+
+
+class SttOptions(msgspec.Struct, frozen=True, kw_only=True):
+    model: str | None = None
+    """What ``audio.input.transcription.model`` names, or None where the session transcribes nothing."""
+    language: str | None = None
+    """ISO 639-1, or None for the engine's own choice."""
+    prompt: str | None = None
+
+
+class Transcript(msgspec.Struct, frozen=True):
+    """Words heard. ``final`` False: ``text`` is added to what came before (append only, never rewritten).
+
+    ``final`` True comes exactly once, last, and ``text`` is the whole transcript, authoritative. It is empty
+    for silence, noise, and the words that the model is known to invent for them.
+    """
+
+    text: str
+    final: bool = False
+
+
+class Stt(Protocol):
+    def transcribe(self, audio: AsyncIterator[bytes], options: SttOptions) -> AsyncIterator[Transcript]:
+        """Transcribe one utterance; ``audio`` ends when the turn does."""
+        ...
+
+
+# --------------------------------------------------------------------------- language
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    text: str
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True):
+    """A piece of a function call. ``index`` counts the calls of one reply from 0; ``name`` is whole at the
+    first piece of an index and may be empty in later ones; the pieces of ``arguments`` join to JSON."""
+
+    index: int
+    name: str
+    arguments: str
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Text tokens, as the model's own tokenizer counts them. At most once a reply, near its end."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """Why a reply ended, where it was not the model's own stop. Last, at most once."""
+
+    reason: Literal["stop", "max_output_tokens", "content_filter"]
+
+
+class ReplyOptions(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    instructions: str = ""
+    tools: Sequence[dict[str, Any]] = ()
+    """Function tools as the Realtime API writes them: type, name, description, parameters (JSON schema)."""
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] = "auto"
+    max_output_tokens: int | None = None
+    """None: no limit but the engine's own."""
+
+
+ReplyDelta = TextDelta | ToolCallDelta | Usage | Finish
+
+
+class Llm(Protocol):
+    def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
+        """Continue the conversation ``items`` (oldest first). What was spoken stands in the items'
+        ``transcript``; assistant items hold what the caller really heard."""
+        ...
+
+
+# --------------------------------------------------------------------------- speech
+
+
+class SpeechOptions(msgspec.Struct, frozen=True, kw_only=True):
+    voice: str = "alloy"
+    speed: float = 1.0
+
+
+class Speech(msgspec.Struct, frozen=True):
+    """Sound and the words it says, together, so that cutting one cuts the other.
+
+    ``text`` of all chunks joins to exactly the text that was given to the engine.
+    """
+
+    pcm: bytes
+    text: str
+
+
+class Tts(Protocol):
+    def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
+        """Speak ``text`` as it arrives; the first sound must leave before the text is complete (clause-wise),
+        and no chunk may be longer than a few seconds."""
+        ...
+
+
+# --------------------------------------------------------------------------- speech to speech
+
+
+class SpeechToSpeech(Protocol):
+    """A model that hears and speaks by itself: the other plan beside transcribe, reply, synthesize."""
+
+    def converse(
+        self, items: Sequence[Item], audio: bytes, options: ReplyOptions, speech: SpeechOptions
+    ) -> AsyncIterator[Transcript | Speech | ReplyDelta]:
+        """Answer ``audio`` (the caller's last turn; empty where the last item is text) in the light of
+        ``items``. May yield the caller's :class:`Transcript` when it knows it."""
+        ...
+
+
+# --------------------------------------------------------------------------- a set of them
+
+
+class EngineStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``/healthz`` and of the page: what runs, and how good it is said to be."""
+
+    task: Literal["vad", "turn", "stt", "llm", "tts", "speech_to_speech"]
+    name: str
+    state: Literal["loading", "ready", "failed", "absent"]
+    quality: str | None = None
+    """e.g. ``demo``: shown to people, so that nobody takes a tiny model for an assistant."""
+    detail: str | None = None
+    """A sentence; for ``failed`` and ``absent`` with the command that mends it."""
+
+
+class Engines(Protocol):
+    """What a call needs. Shared by all calls of a worker; every attribute is ready after ``start``."""
+
+    vad: Vad
+    turn: TurnDetector | None
+    stt: Stt | None
+    llm: Llm | None
+    tts: Tts | None
+    speech_to_speech: SpeechToSpeech | None
+    """Set: the session uses the ``converse`` plan and stt/llm/tts may be None."""
+
+    async def start(self) -> None:
+        """Load and warm what needs it; returns when calls can be served. Raises EngineError."""
+        ...
+
+    async def stop(self) -> None: ...
+
+    def status(self) -> list[EngineStatus]: ...

@@ -1,0 +1,114 @@
+"""The one media port: PCM and events in, PCM and events out, what was played reported back.
+
+It knows nothing of sessions. PCM is mono s16le at 24 000 Hz. Everything here is called on, and calls back
+on, the engine's event loop; nothing blocks.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+import msgspec
+
+
+class MediaError(Exception):
+    """The offer cannot be answered; ``message`` says what in it is wrong (safe to show to the client)."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Played(msgspec.Struct, frozen=True):
+    """How much of one tag's sound has left the machine: ``samples`` at 24 kHz, counted from the tag's
+    first sample. ``complete`` when everything written under the tag was played and the tag was ended."""
+
+    tag: str
+    samples: int
+    complete: bool = False
+
+
+class CallStats(msgspec.Struct, kw_only=True):
+    """Counters of one call, all since its start. Times in ms."""
+
+    packets_received: int = 0
+    packets_lost: int = 0
+    packets_discarded: int = 0
+    packets_sent: int = 0
+    frames_concealed: int = 0
+    jitter_ms: float = 0.0
+    rtt_ms: float | None = None
+    queued_ms: int = 0
+    bytes_buffered: int = 0
+
+
+State = Literal["connecting", "connected", "closed"]
+
+
+class CallSink(Protocol):
+    """Where a media call tells what happened. Called on the loop, never re-entrantly from ``write``/``flush``."""
+
+    def on_state(self, state: State, reason: str) -> None:
+        """``connected``: media and (where offered) the event channel are usable. ``closed``: for good."""
+        ...
+
+    def on_audio(self, pcm: bytes) -> None:
+        """The caller's sound, gapless on the receive clock: lost packets are concealed, and silence stands
+        in when packets stop, so that time always goes on."""
+        ...
+
+    def on_event(self, text: str | bytes) -> None:
+        """One message of the event channel: ``str`` for text, ``bytes`` for a binary message."""
+        ...
+
+    def on_playing(self, tag: str) -> None:
+        """The first sample of ``tag`` has left."""
+        ...
+
+    def on_played(self, played: Played) -> None:
+        """``tag`` is complete: ended and played to its last sample."""
+        ...
+
+
+class MediaCall(Protocol):
+    """One peer."""
+
+    @property
+    def queued_ms(self) -> int:
+        """Sound written and not yet sent (ms)."""
+        ...
+
+    def write(self, pcm: bytes, tag: str) -> None:
+        """Queue sound, ahead of time, any length; the engine owns the 20 ms clock."""
+        ...
+
+    def end(self, tag: str) -> None:
+        """No more sound under ``tag``: ``on_played`` follows when its last sample has left."""
+        ...
+
+    def flush(self) -> list[Played]:
+        """Drop all queued sound (with a short fade, no click); say what was played of every tag that had
+        begun or was queued and is not complete. No ``on_played`` follows for them."""
+        ...
+
+    def send_event(self, text: str) -> bool:
+        """Queue a text message for the event channel, in order. False: the outbox is full (bounded)."""
+        ...
+
+    def stats(self) -> CallStats: ...
+
+    def close(self, reason: str) -> None:
+        """Say goodbye to the peer (DTLS close_notify) and free everything; ``on_state('closed')`` follows."""
+        ...
+
+
+class MediaEngine(Protocol):
+    """One per worker: one UDP port for all calls."""
+
+    async def start(self) -> None: ...
+
+    def accept(self, offer_sdp: str, sink: CallSink) -> tuple[str, MediaCall]:
+        """Answer an offer at once, with all candidates. Raises :class:`MediaError`."""
+        ...
+
+    async def stop(self) -> None: ...

@@ -1,0 +1,71 @@
+"""Conversation items and their content parts (Realtime reference, "Conversation items").
+
+The same types travel in both directions. ``object`` is accepted, because clients repeat it, and never sent,
+because the hosted services do not send it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vivavoz.wire.base import UNSET, Closed, UnsetType
+
+Role = Literal["system", "user", "assistant"]
+ItemStatus = Literal["completed", "in_progress", "incomplete"]
+
+
+class InputText(Closed, tag_field="type", tag="input_text"):
+    text: str
+
+
+class InputAudio(Closed, tag_field="type", tag="input_audio"):
+    """``transcript`` is always sent, null until it is known: a client throws where the key is missing."""
+
+    audio: str | UnsetType = UNSET
+    """Base64, in the session's input format."""
+    transcript: str | None = None
+
+
+class InputImage(Closed, tag_field="type", tag="input_image"):
+    image_url: str
+    detail: Literal["auto", "low", "high"] | UnsetType = UNSET
+
+
+class OutputText(Closed, tag_field="type", tag="output_text"):
+    text: str
+
+
+class OutputAudio(Closed, tag_field="type", tag="output_audio"):
+    audio: str | UnsetType = UNSET
+    transcript: str | UnsetType = UNSET
+
+
+ContentPart = InputText | InputAudio | InputImage | OutputText | OutputAudio
+
+
+class Message(Closed, tag_field="type", tag="message"):
+    role: Role
+    content: list[ContentPart]
+    id: str | UnsetType = UNSET
+    status: ItemStatus | UnsetType = UNSET
+    object: Literal["realtime.item"] | UnsetType = UNSET
+
+
+class FunctionCall(Closed, tag_field="type", tag="function_call"):
+    name: str
+    arguments: str
+    call_id: str | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    status: ItemStatus | UnsetType = UNSET
+    object: Literal["realtime.item"] | UnsetType = UNSET
+
+
+class FunctionCallOutput(Closed, tag_field="type", tag="function_call_output"):
+    call_id: str
+    output: str
+    id: str | UnsetType = UNSET
+    status: ItemStatus | UnsetType = UNSET
+    object: Literal["realtime.item"] | UnsetType = UNSET
+
+
+Item = Message | FunctionCall | FunctionCallOutput
