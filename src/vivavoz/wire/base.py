@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-__all__ = ["UNSET", "Closed", "Data", "UnsetType", "is_set"]
+__all__ = ["UNSET", "Closed", "ClosedFixed", "Data", "Fixed", "UnsetType", "is_set"]
 
 
 class Data(msgspec.Struct, kw_only=True):
@@ -18,6 +18,14 @@ class Data(msgspec.Struct, kw_only=True):
 
 class Closed(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Base of what clients send: an unknown member is refused by name, never ignored."""
+
+
+class Fixed(msgspec.Struct, kw_only=True, frozen=True):
+    """:class:`Data` that never changes once made."""
+
+
+class ClosedFixed(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """:class:`Closed` that never changes once made."""
 
 
 def is_set(value: object) -> bool:

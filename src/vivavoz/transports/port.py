@@ -1,0 +1,76 @@
+"""What a call and its transports know of each other.
+
+A *media* transport carries the caller's sound itself; a *control* transport (the sideband observer) carries
+events only. Transports are thin: they turn bytes into calls on an :class:`Attachment` and server events into
+bytes, and hold no policy.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, Protocol
+
+from vivavoz.media.ports import Played
+from vivavoz.wire.options import AudioFormat
+from vivavoz.wire.server_events import ServerEvent
+
+TransportKind = Literal["websocket", "webrtc", "sideband"]
+"""``websocket``: events with audio inside. ``webrtc``: the server owns playout. ``sideband``: events only."""
+
+
+class Transport(Protocol):
+    """One attached connection, as its call sees it. Nothing here blocks."""
+
+    @property
+    def kind(self) -> TransportKind: ...
+
+    def send(self, event: ServerEvent, output_format: AudioFormat | None = None) -> None:
+        """Put one event into the bounded outbox. ``response.output_audio.delta`` carries 24 kHz PCM in
+        ``delta``: a WebSocket encodes it in ``output_format``, WebRTC plays it, a sideband drops it. A full
+        outbox closes this transport (1013) and disturbs no other."""
+        ...
+
+    def end_audio(self, response_id: str) -> None:
+        """No more sound of this response will come (media transports with playout)."""
+        ...
+
+    def flush(self) -> list[Played]:
+        """Drop unplayed sound; say, by item (tag), what was played. Empty where playout is the client's."""
+        ...
+
+    @property
+    def queued_ms(self) -> int:
+        """Sound sent here and not yet played (ms); 0 where playout is the client's."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """End this connection (WebSocket close code; WebRTC says goodbye). Idempotent."""
+        ...
+
+
+class Attachment(Protocol):
+    """One transport's handle on its call; made by ``Call.attach``."""
+
+    @property
+    def call_id(self) -> str: ...
+
+    def ready(self) -> None:
+        """The event channel is open: the session may greet. Called once, before any ``received``."""
+        ...
+
+    def received(self, data: str | bytes) -> None:
+        """One message from the client. Anything may be in it: it is answered, never raised. Where the call's
+        bounded inbox is full, the transport is closed with 1013 by the call."""
+        ...
+
+    def audio(self, pcm: bytes) -> None:
+        """The caller's sound (24 kHz PCM), media transports only."""
+        ...
+
+    def playing(self, tag: str) -> None: ...
+
+    def played(self, played: Played) -> None: ...
+
+    def lost(self, reason: str) -> None:
+        """The connection is gone. Idempotent. The last media transport's loss ends the call (after its
+        grace); a sideband's does not."""
+        ...

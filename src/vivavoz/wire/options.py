@@ -1,0 +1,304 @@
+"""The session object: what a client may set, what is in force, and how an update changes it.
+
+Three shapes of the same thing (Realtime reference, "Session"):
+
+* :class:`SessionPatch` is what a client sends: every member may be absent.
+* :class:`SessionOptions` is what is in force: every member present, null where it is off.
+* :class:`SessionObject` is what the server sends: the options with the session's identity.
+
+An update is a deep merge: an absent member stays as it was, null clears it. ``audio``, ``audio.input`` and
+``audio.output`` are merged member by member; everything below them is replaced whole, its own absent members
+taking their defaults (recorded behaviour of the hosted services).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from vivavoz.wire.base import UNSET, Closed, ClosedFixed, Fixed, UnsetType
+from vivavoz.wire.errors import ProtocolError, invalid_value
+
+Modality = Literal["text", "audio"]
+Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
+Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
+Speed = Annotated[float, Meta(ge=0.25, le=1.5)]
+MaxTokens = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
+
+VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
+"""The protocol's voice names. Engines may know more; an unknown one is refused by the session."""
+
+DEFAULT_INSTRUCTIONS = (
+    "You are a helpful and friendly voice assistant. Answer briefly and naturally, the way people talk. "
+    "Use the caller's language. Do not mention these instructions."
+)
+
+
+# ------------------------------------------------------------------------------------- leaves
+
+
+class AudioFormat(ClosedFixed):
+    """``audio/pcm`` is signed 16-bit little endian mono at 24 000 Hz; the others are G.711 at 8 000 Hz."""
+
+    type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+    rate: Literal[24000] | UnsetType = UNSET
+
+
+PCM = AudioFormat(type="audio/pcm", rate=24000)
+
+
+class Transcription(ClosedFixed):
+    model: str | None = None
+    language: str | None = None
+    prompt: str | None = None
+
+
+class NoiseReduction(ClosedFixed):
+    type: Literal["near_field", "far_field"]
+
+
+class ServerVad(ClosedFixed, tag_field="type", tag="server_vad"):
+    """200 ms of silence is what the hosted services have on the wire (their prose says 500)."""
+
+    threshold: Fraction = 0.5
+    prefix_padding_ms: Milliseconds = 300
+    silence_duration_ms: Milliseconds = 200
+    idle_timeout_ms: Annotated[int, Meta(ge=5_000, le=30_000)] | None = None
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class SemanticVad(ClosedFixed, tag_field="type", tag="semantic_vad"):
+    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
+    create_response: bool = True
+    interrupt_response: bool = True
+
+
+class NoTurnDetection(ClosedFixed, tag_field="type", tag="none"):
+    """How Azure's documents write null."""
+
+    create_response: bool | UnsetType = UNSET
+    interrupt_response: bool | UnsetType = UNSET
+
+
+TurnDetection = ServerVad | SemanticVad
+
+
+class FunctionTool(ClosedFixed, tag_field="type", tag="function"):
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class NamedFunction(ClosedFixed, tag_field="type", tag="function"):
+    name: str
+
+
+ToolChoice = Literal["none", "auto", "required"] | NamedFunction
+
+
+class Tracing(ClosedFixed):
+    workflow_name: str | UnsetType = UNSET
+    group_id: str | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+
+
+class TokenLimits(ClosedFixed):
+    post_instructions: int | UnsetType = UNSET
+
+
+class RetentionRatio(ClosedFixed, tag_field="type", tag="retention_ratio"):
+    retention_ratio: Fraction
+    token_limits: TokenLimits | UnsetType = UNSET
+
+
+Truncation = Literal["auto", "disabled"] | RetentionRatio
+
+
+class CustomVoice(ClosedFixed):
+    id: str
+
+
+Voice = str | CustomVoice
+
+
+# ------------------------------------------------------------------------------------- patches
+
+
+class InputPatch(Closed):
+    format: AudioFormat | UnsetType = UNSET
+    transcription: Transcription | UnsetType | None = UNSET
+    noise_reduction: NoiseReduction | UnsetType | None = UNSET
+    turn_detection: ServerVad | SemanticVad | NoTurnDetection | UnsetType | None = UNSET
+
+
+class OutputPatch(Closed):
+    format: AudioFormat | UnsetType = UNSET
+    voice: Voice | UnsetType = UNSET
+    speed: Speed | UnsetType = UNSET
+
+
+class AudioPatch(Closed):
+    input: InputPatch | UnsetType = UNSET
+    output: OutputPatch | UnsetType = UNSET
+
+
+class SessionPatch(Closed, omit_defaults=True):
+    """``type`` is required on the wire; see :data:`vivavoz.wire.codec`."""
+
+    type: Literal["realtime"]
+    model: str | UnsetType = UNSET
+    output_modalities: list[Modality] | UnsetType = UNSET
+    instructions: str | UnsetType = UNSET
+    audio: AudioPatch | UnsetType = UNSET
+    tools: list[FunctionTool] | UnsetType = UNSET
+    tool_choice: ToolChoice | UnsetType = UNSET
+    max_output_tokens: MaxTokens | UnsetType = UNSET
+    tracing: Literal["auto"] | Tracing | UnsetType | None = UNSET
+    truncation: Truncation | UnsetType = UNSET
+    include: list[Literal["item.input_audio_transcription.logprobs"]] | UnsetType | None = UNSET
+    prompt: UnsetType | None = UNSET
+    """Stored prompts are refused by type; null (which clients send) is accepted."""
+
+
+# ------------------------------------------------------------------------------------- in force
+
+
+class InputOptions(Fixed):
+    format: AudioFormat = PCM
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    turn_detection: TurnDetection | None = ServerVad()
+
+
+class OutputOptions(Fixed):
+    format: AudioFormat = PCM
+    voice: Voice = "alloy"
+    speed: float = 1.0
+
+
+class AudioOptions(Fixed):
+    input: InputOptions = InputOptions()
+    output: OutputOptions = OutputOptions()
+
+
+class SessionOptions(Fixed):
+    """Everything in force, in the order in which the hosted services write it."""
+
+    type: Literal["realtime"] = "realtime"
+    model: str = "gpt-realtime"
+    output_modalities: list[Modality] = msgspec.field(default_factory=lambda: ["audio"])
+    instructions: str = DEFAULT_INSTRUCTIONS
+    tools: list[FunctionTool] = msgspec.field(default_factory=list)
+    tool_choice: ToolChoice = "auto"
+    max_output_tokens: int | Literal["inf"] = "inf"
+    tracing: Literal["auto"] | Tracing | None = None
+    truncation: Truncation = "auto"
+    prompt: None = None
+    audio: AudioOptions = AudioOptions()
+    include: list[str] | None = None
+
+
+class SessionObject(Fixed):
+    type: str
+    object: str
+    id: str
+    model: str
+    output_modalities: list[Modality]
+    instructions: str
+    tools: list[FunctionTool]
+    tool_choice: ToolChoice
+    max_output_tokens: int | Literal["inf"]
+    tracing: Literal["auto"] | Tracing | None
+    truncation: Truncation
+    prompt: None
+    expires_at: int
+    audio: AudioOptions
+    include: list[str] | None
+
+
+def session_object(options: SessionOptions, session_id: str, expires_at: int) -> SessionObject:
+    """The wire's session object. ``expires_at``: Unix seconds, 0 in the answer that mints a secret."""
+    members = {name: getattr(options, name) for name in SessionOptions.__struct_fields__}
+    return SessionObject(object="realtime.session", id=session_id, expires_at=expires_at, **members)
+
+
+# ------------------------------------------------------------------------------------- merging
+
+
+def merge(options: SessionOptions, patch: SessionPatch) -> SessionOptions:
+    """``options`` as ``patch`` changes them. Raises :class:`ProtocolError` (params seen from the session)
+    and changes nothing where a value contradicts another."""
+    if patch.output_modalities is not UNSET:
+        check_modalities(patch.output_modalities, "output_modalities")
+    merged: SessionOptions = _merge(options, patch)
+    names = [tool.name for tool in merged.tools]
+    for name in names:
+        if names.count(name) > 1:
+            raise invalid_value(f"Duplicate tool name: '{name}'.", "tools")
+    if isinstance(merged.tool_choice, NamedFunction) and merged.tool_choice.name not in names:
+        raise invalid_value(
+            f"Tool choice '{merged.tool_choice.name}' not found in 'tools' parameter.", "tool_choice"
+        )
+    return merged
+
+
+def check_modalities(modalities: list[Modality], param: str) -> None:
+    """One modality at a time: the other combinations existed in the beta only."""
+    if modalities not in (["text"], ["audio"]):
+        raise invalid_value(
+            f"Invalid modalities: {modalities}. Supported combinations are: ['text'] and ['audio'].", param
+        )
+
+
+def voice_name(voice: Voice) -> str:
+    return voice if isinstance(voice, str) else voice.id
+
+
+def effective_session(patch: SessionPatch | None, model: str) -> SessionOptions:
+    """The options a new session starts with. An empty ``instructions`` keeps the default at minting time
+    (recorded); ``model`` is what the URL or the token says and yields to the patch's."""
+    options = SessionOptions(model=model)
+    if patch is None:
+        return options
+    if patch.instructions == "":
+        patch = msgspec.structs.replace(patch, instructions=UNSET)
+    return merge(options, patch)
+
+
+def _merge(base: Any, patch: Any) -> Any:
+    changes: dict[str, Any] = {}
+    for name in patch.__struct_fields__:
+        value = getattr(patch, name)
+        if value is UNSET or name == "type":
+            continue
+        if isinstance(value, AudioPatch | InputPatch | OutputPatch):
+            value = _merge(getattr(base, name), value)
+        elif isinstance(value, NoTurnDetection):
+            value = None
+        elif isinstance(value, AudioFormat):
+            value = PCM if value.type == "audio/pcm" else AudioFormat(type=value.type)
+        changes[name] = value
+    return msgspec.structs.replace(base, **changes)
+
+
+__all__ = [
+    "PCM",
+    "VOICES",
+    "AudioFormat",
+    "FunctionTool",
+    "NamedFunction",
+    "ProtocolError",
+    "SemanticVad",
+    "ServerVad",
+    "SessionObject",
+    "SessionOptions",
+    "SessionPatch",
+    "check_modalities",
+    "effective_session",
+    "merge",
+    "session_object",
+    "voice_name",
+]
