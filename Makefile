@@ -1,0 +1,56 @@
+# Two commands matter to a user: `make serve` and a browser. Everything else is for those who work on it.
+#
+#   make setup    .venv with the `vivavoz` command in it, and everything it needs to run
+#   make serve    setup, models, and the service at http://127.0.0.1:8080   (ARGS="--port 9000" passes options on)
+#   make test     setup, the test tools, every check and the whole suite
+#   make check    ruff, mypy, import contracts, task ownership
+#   make bench    the measurements behind the defaults
+#   make clean    remove what the above made (never downloaded models)
+
+PYTHON  ?= python3
+ENGINES ?= embedded
+ARGS    ?=
+PYTEST  ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve models test test-setup check bench clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+setup:
+	@$(PYTHON) scripts/setup.py run
+
+# No failure here stops the service: what is missing is said, and the scripted brain answers in its place.
+models: setup
+	@$(BIN)/vivavoz models fetch --default || \
+	  echo "vivavoz: some models could not be fetched; the service starts with what there is (see the page and /healthz)."
+
+serve: setup
+	@case "$(ENGINES) $(ARGS)" in \
+	  *scripted*) ;; \
+	  *) $(MAKE) --no-print-directory models ;; \
+	esac
+	@exec $(BIN)/vivavoz serve --engines $(ENGINES) $(ARGS)
+
+test-setup:
+	@$(PYTHON) scripts/setup.py test
+
+check: test-setup
+	@scripts/check
+
+# The suite comes last, so that its closing line is the last thing a run prints.
+test: check models
+	@echo "==> pytest"
+	@$(BIN)/python -m pytest $(PYTEST)
+
+bench: setup
+	@$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf $(VENV) .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf tests/conformance/js/node_modules tests/browser/out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
