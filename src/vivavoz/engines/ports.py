@@ -220,6 +220,11 @@ class Engines(Protocol):
     speech_to_speech: SpeechToSpeech | None
     """Set: the session uses the ``converse`` plan and stt/llm/tts may be None."""
 
+    def for_call(self) -> Engines:
+        """The engines as one call sees them, asked for once when it begins; most return themselves. What
+        it returns shares the models, and is neither started nor stopped."""
+        ...
+
     async def start(self) -> None:
         """Load and warm what needs it; returns when calls can be served. Raises EngineError."""
         ...

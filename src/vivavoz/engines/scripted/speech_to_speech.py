@@ -1,0 +1,60 @@
+"""The other plan: one model that hears and speaks by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from vivavoz.engines.ports import (
+    ReplyDelta,
+    ReplyOptions,
+    Speech,
+    SpeechOptions,
+    TextDelta,
+    Transcript,
+)
+from vivavoz.engines.scripted.brain import answer
+from vivavoz.engines.scripted.clock import wait_ms
+from vivavoz.engines.scripted.llm import stream
+from vivavoz.engines.scripted.plot import read
+from vivavoz.engines.scripted.script import Script
+from vivavoz.engines.scripted.state import CallState
+from vivavoz.engines.scripted.stt import Listener, heard_words, recognise
+from vivavoz.engines.scripted.tts import Speaker, WordCutter
+from vivavoz.wire.items import Item
+
+_FED_AT_ONCE = 48_000
+"""Bytes of audio (1 s) listened to between two looks at the rest of the world."""
+
+
+class ScriptedSpeechToSpeech:
+    """Hears, answers and speaks in one stream; the last word is spoken before ``Usage``."""
+
+    def __init__(self, script: Script, state: CallState) -> None:
+        self._script = script
+        self._state = state
+
+    async def converse(
+        self, items: Sequence[Item], audio: bytes, options: ReplyOptions, speech: SpeechOptions
+    ) -> AsyncIterator[Transcript | Speech | ReplyDelta]:
+        spoken: str | None = None
+        if audio:
+            listener = Listener()
+            for start in range(0, len(audio), _FED_AT_ONCE):
+                listener.feed(audio[start : start + _FED_AT_ONCE])
+                await wait_ms(0)
+            spoken = ""
+            if listener.heard_speech:
+                turn = self._state.next_spoken_turn(self._script)
+                spoken = heard_words(self._script, turn, listener.seconds)
+                async for transcript in recognise(self._script, turn, spoken):
+                    yield transcript
+            else:
+                yield Transcript("", final=True)
+        scene = read(items, spoken)
+        given = answer(self._script, scene, options)
+        cutter, speaker = WordCutter(), Speaker(speech)
+        async for delta in stream(given, scene, options):
+            for word in cutter.feed(delta.text) if isinstance(delta, TextDelta) else cutter.finish():
+                yield await speaker.say(word, given)
+            if not isinstance(delta, TextDelta):
+                yield delta
