@@ -1,0 +1,288 @@
+"""The engine process's side of the socket: connections, jobs, heartbeats.
+
+Everything here runs on one event loop, the process's IO thread. Models run in threads of their own
+(:mod:`vivavoz.engines.process.threads`) and release the interpreter lock while they compute, so that a busy
+model still answers pings and a stalled process does not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from vivavoz.engines.ports import EngineError, Llm, SpeechOptions, Stt, SttOptions, Tts, TurnDetector
+from vivavoz.engines.process import codec, protocol
+from vivavoz.engines.process.protocol import (
+    INPUT_LIMIT,
+    WINDOW,
+    Ack,
+    Cancel,
+    Done,
+    Failed,
+    Feed,
+    Finish,
+    Open,
+    Ping,
+    Pong,
+    ProtocolError,
+    Result,
+    State,
+    ToWorker,
+)
+
+log = logging.getLogger(__name__)
+
+
+class Hosted(Protocol):
+    """An engine that runs in an engine process; it implements one of the ports as well."""
+
+    def load(self) -> None:
+        """Load and warm the model. Blocking, called in a thread. Raises EngineError where it cannot."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the model; nothing runs any more."""
+        ...
+
+
+class Job:
+    """One job as the engine sees it."""
+
+    def __init__(self, number: int, send: Callable[[ToWorker], None]) -> None:
+        self.number = number
+        self._send = send
+        self._inputs: asyncio.Queue[Any] = asyncio.Queue()
+        self._window = asyncio.Semaphore(WINDOW)
+
+    async def inputs(self) -> AsyncIterator[Any]:
+        """What the worker feeds, until it finishes."""
+        while (data := await self._inputs.get()) is not _END:
+            yield data
+
+    async def send(self, data: Any) -> None:
+        """A result; waits while the worker is too far behind."""
+        await self._window.acquire()
+        self._send(Result(self.number, data))
+
+    def fed(self, data: Any) -> bool:
+        """False: more is waiting than the engine may owe."""
+        if self._inputs.qsize() >= INPUT_LIMIT:
+            return False
+        self._inputs.put_nowait(data)
+        return True
+
+    def finished(self) -> None:
+        self._inputs.put_nowait(_END)
+
+    def acknowledged(self, count: int) -> None:
+        for _ in range(min(count, WINDOW)):
+            self._window.release()
+
+
+_END = object()
+
+
+class Host:
+    """Serves one engine to any number of workers, at most ``max_jobs`` jobs at a time."""
+
+    def __init__(self, engine: Hosted, max_jobs: int) -> None:
+        self._engine = engine
+        self._max_jobs = max_jobs
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._connections: set[_Connection] = set()
+        self._state = State("loading")
+        self._stopping = asyncio.Event()
+
+    async def run(self, listener: socket.socket) -> None:
+        """Listen at once, load meanwhile, serve until :meth:`stop`."""
+        server = await asyncio.start_unix_server(self._connected, sock=listener)
+        async with asyncio.TaskGroup() as group:
+            loading = group.create_task(self._load())
+            await self._stopping.wait()
+            loading.cancel()
+        server.close()
+        for connection in list(self._connections):
+            connection.close()
+        for job in list(self._jobs):
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
+        self._engine.close()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    async def _load(self) -> None:
+        try:
+            await asyncio.to_thread(self._engine.load)
+            self._state = State("ready")
+        except EngineError as error:
+            self._state = State("failed", error.code, error.message)
+        except Exception as error:  # whatever a model library throws: this engine cannot serve
+            log.exception("the engine failed to load")
+            self._state = State(
+                "failed", "engine_failed", f"the engine failed to load ({type(error).__name__})"
+            )
+        for connection in self._connections:
+            connection.send(self._state)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = _Connection(self, reader, writer)
+        self._connections.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._connections.discard(connection)
+
+    def launch(self, job: Job, opened: Open, send: Callable[[ToWorker], None]) -> asyncio.Task[None] | None:
+        """Start a job, or say why not."""
+        if self._state.state != "ready":
+            code = self._state.code or "engine_unavailable"
+            send(Failed(job.number, code, self._state.message or "the engine is still loading"))
+            return None
+        if len(self._jobs) >= self._max_jobs:
+            send(Failed(job.number, "engine_busy", f"the engine is busy with {len(self._jobs)} jobs"))
+            return None
+        task = asyncio.create_task(self._serve(job, opened, send))
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+        return task
+
+    async def _serve(self, job: Job, opened: Open, send: Callable[[ToWorker], None]) -> None:
+        try:
+            await _METHODS[opened.method](self._engine, job, opened.options)
+            send(Done(job.number))
+        except EngineError as error:
+            send(Failed(job.number, error.code, error.message))
+        except Exception as error:  # a bug in an engine fails its job, not the others
+            # Without the message: it may hold what was said.
+            log.error("%s failed: %s", opened.method, type(error).__name__)
+            send(Failed(job.number, "engine_failed", f"the engine failed ({type(error).__name__})"))
+
+
+class _Connection:
+    """One worker."""
+
+    def __init__(self, host: Host, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._host = host
+        self._reader = reader
+        self._writer = writer
+        self._jobs: dict[int, Job] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    def send(self, message: ToWorker) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(protocol.pack(message))
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def run(self) -> None:
+        self.send(self._host.state)
+        try:
+            while True:
+                self._receive(await protocol.read_to_engine(self._reader))
+        except (EOFError, OSError):
+            pass  # the worker is gone
+        except ProtocolError as error:
+            log.error("a worker broke the protocol: %s", error)
+        finally:
+            for task in list(self._tasks.values()):
+                task.cancel()
+            self._writer.close()
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()
+
+    def _receive(self, message: protocol.ToEngine) -> None:
+        match message:
+            case Open(job=number):
+                self._open(number, message)
+            case Feed(job=number, data=data):
+                job = self._jobs.get(number)
+                if job is not None and not job.fed(data):
+                    self._drop(number)
+                    self.send(Failed(number, "engine_busy", "the engine cannot keep up with the input"))
+            case Finish(job=number):
+                if (job := self._jobs.get(number)) is not None:
+                    job.finished()
+            case Ack(job=number, count=count):
+                if (job := self._jobs.get(number)) is not None:
+                    job.acknowledged(count)
+            case Cancel(job=number):
+                self._drop(number)
+            case Ping():
+                self.send(Pong())
+
+    def _open(self, number: int, message: Open) -> None:
+        if number in self._jobs or message.method not in _METHODS:
+            raise ProtocolError(f"job {number}: {message.method}")
+        job = Job(number, self.send)
+        task = self._host.launch(job, message, self.send)
+        if task is not None:
+            self._jobs[number] = job
+            self._tasks[number] = task
+            task.add_done_callback(lambda _: self._forget(number))
+
+    def _drop(self, number: int) -> None:
+        if (task := self._tasks.get(number)) is not None:
+            task.cancel()
+        self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        self._jobs.pop(number, None)
+        self._tasks.pop(number, None)
+
+
+# --------------------------------------------------------------------------- one method a port
+
+
+async def _transcribe(engine: Any, job: Job, options: Any) -> None:
+    stt: Stt = engine
+    async with contextlib.aclosing(
+        _generator(stt.transcribe(job.inputs(), msgspec.convert(options, SttOptions)))
+    ) as out:
+        async for transcript in out:
+            await job.send(codec.encode_transcript(transcript))
+
+
+async def _reply(engine: Any, job: Job, options: Any) -> None:
+    llm: Llm = engine
+    async with contextlib.aclosing(_generator(llm.reply(*codec.decode_reply(options)))) as out:
+        async for delta in out:
+            await job.send(codec.encode_delta(delta))
+
+
+async def _synthesize(engine: Any, job: Job, options: Any) -> None:
+    tts: Tts = engine
+    async with contextlib.aclosing(
+        _generator(tts.synthesize(job.inputs(), msgspec.convert(options, SpeechOptions)))
+    ) as out:
+        async for speech in out:
+            await job.send(codec.encode_speech(speech))
+
+
+async def _judge(engine: Any, job: Job, options: Any) -> None:
+    turn: TurnDetector = engine
+    await job.send(await turn.judge(options))
+
+
+def _generator(iterator: AsyncIterator[Any]) -> Any:
+    """The ports return iterators; ours are generators, and those must be closed, not just dropped."""
+    return iterator
+
+
+_METHODS: dict[str, Callable[[Any, Job, Any], Awaitable[None]]] = {
+    "transcribe": _transcribe,
+    "reply": _reply,
+    "synthesize": _synthesize,
+    "judge": _judge,
+}
