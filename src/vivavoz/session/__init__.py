@@ -1,0 +1,17 @@
+"""The pure core: one conversation as a function of what happened to it.
+
+:class:`~vivavoz.session.session.Session` takes an input (what happened) and returns effects (what to do).
+There is no clock, network, thread, task, random or log in here. Where to look:
+
+=====================  ==========================================================================
+``session.py``         ``step``, ``deadline``, ``dump``/``load``; which rule handles which input
+``rules.py``           the coupling rules: what one machine's change means for the others
+``turn.py``            when the caller starts and stops (server and semantic VAD)
+``input_audio.py``     the input audio buffer
+``conversation.py``    the items and what may be done to them
+``response.py``        one response, as a stack of open brackets
+``playout.py``         what was played of what was said (transports whose playout is the server's)
+``transcripts.py``     what the caller said: for the model always, for the client where asked
+``inputs.py``          the inputs        ``effects.py``  the effects       ``ids.py``  names
+=====================  ==========================================================================
+"""

@@ -29,8 +29,8 @@ class Transport(Protocol):
         outbox closes this transport (1013) and disturbs no other."""
         ...
 
-    def end_audio(self, response_id: str) -> None:
-        """No more sound of this response will come (media transports with playout)."""
+    def end_audio(self, item_id: str) -> None:
+        """No more sound of this item will come (media transports with playout)."""
         ...
 
     def flush(self) -> list[Played]:

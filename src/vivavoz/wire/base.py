@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
-__all__ = ["UNSET", "Closed", "ClosedFixed", "Data", "Fixed", "UnsetType", "is_set"]
+__all__ = ["UNSET", "Closed", "ClosedFixed", "Data", "Fixed", "UnsetType", "is_set", "tag_of"]
 
 
 class Data(msgspec.Struct, kw_only=True):
@@ -26,6 +26,13 @@ class Fixed(msgspec.Struct, kw_only=True, frozen=True):
 
 class ClosedFixed(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """:class:`Closed` that never changes once made."""
+
+
+def tag_of(kind: type[msgspec.Struct]) -> str:
+    """The ``type`` that a wire type has on the wire."""
+    tag = kind.__struct_config__.tag
+    assert isinstance(tag, str)
+    return tag
 
 
 def is_set(value: object) -> bool:

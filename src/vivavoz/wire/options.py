@@ -39,7 +39,7 @@ DEFAULT_INSTRUCTIONS = (
 # ------------------------------------------------------------------------------------- leaves
 
 
-class AudioFormat(ClosedFixed):
+class AudioFormat(ClosedFixed, frozen=True):
     """``audio/pcm`` is signed 16-bit little endian mono at 24 000 Hz; the others are G.711 at 8 000 Hz."""
 
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
@@ -49,17 +49,17 @@ class AudioFormat(ClosedFixed):
 PCM = AudioFormat(type="audio/pcm", rate=24000)
 
 
-class Transcription(ClosedFixed):
+class Transcription(ClosedFixed, frozen=True):
     model: str | None = None
     language: str | None = None
     prompt: str | None = None
 
 
-class NoiseReduction(ClosedFixed):
+class NoiseReduction(ClosedFixed, frozen=True):
     type: Literal["near_field", "far_field"]
 
 
-class ServerVad(ClosedFixed, tag_field="type", tag="server_vad"):
+class ServerVad(ClosedFixed, frozen=True, tag_field="type", tag="server_vad"):
     """200 ms of silence is what the hosted services have on the wire (their prose says 500)."""
 
     threshold: Fraction = 0.5
@@ -70,13 +70,13 @@ class ServerVad(ClosedFixed, tag_field="type", tag="server_vad"):
     interrupt_response: bool = True
 
 
-class SemanticVad(ClosedFixed, tag_field="type", tag="semantic_vad"):
+class SemanticVad(ClosedFixed, frozen=True, tag_field="type", tag="semantic_vad"):
     eagerness: Literal["low", "medium", "high", "auto"] = "auto"
     create_response: bool = True
     interrupt_response: bool = True
 
 
-class NoTurnDetection(ClosedFixed, tag_field="type", tag="none"):
+class NoTurnDetection(ClosedFixed, frozen=True, tag_field="type", tag="none"):
     """How Azure's documents write null."""
 
     create_response: bool | UnsetType = UNSET
@@ -86,30 +86,30 @@ class NoTurnDetection(ClosedFixed, tag_field="type", tag="none"):
 TurnDetection = ServerVad | SemanticVad
 
 
-class FunctionTool(ClosedFixed, tag_field="type", tag="function"):
+class FunctionTool(ClosedFixed, frozen=True, tag_field="type", tag="function"):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
-class NamedFunction(ClosedFixed, tag_field="type", tag="function"):
+class NamedFunction(ClosedFixed, frozen=True, tag_field="type", tag="function"):
     name: str
 
 
 ToolChoice = Literal["none", "auto", "required"] | NamedFunction
 
 
-class Tracing(ClosedFixed):
+class Tracing(ClosedFixed, frozen=True):
     workflow_name: str | UnsetType = UNSET
     group_id: str | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
 
 
-class TokenLimits(ClosedFixed):
+class TokenLimits(ClosedFixed, frozen=True):
     post_instructions: int | UnsetType = UNSET
 
 
-class RetentionRatio(ClosedFixed, tag_field="type", tag="retention_ratio"):
+class RetentionRatio(ClosedFixed, frozen=True, tag_field="type", tag="retention_ratio"):
     retention_ratio: Fraction
     token_limits: TokenLimits | UnsetType = UNSET
 
@@ -117,7 +117,7 @@ class RetentionRatio(ClosedFixed, tag_field="type", tag="retention_ratio"):
 Truncation = Literal["auto", "disabled"] | RetentionRatio
 
 
-class CustomVoice(ClosedFixed):
+class CustomVoice(ClosedFixed, frozen=True):
     id: str
 
 
@@ -166,25 +166,25 @@ class SessionPatch(Closed, omit_defaults=True):
 # ------------------------------------------------------------------------------------- in force
 
 
-class InputOptions(Fixed):
+class InputOptions(Fixed, frozen=True):
     format: AudioFormat = PCM
     transcription: Transcription | None = None
     noise_reduction: NoiseReduction | None = None
     turn_detection: TurnDetection | None = ServerVad()
 
 
-class OutputOptions(Fixed):
+class OutputOptions(Fixed, frozen=True):
     format: AudioFormat = PCM
     voice: Voice = "alloy"
     speed: float = 1.0
 
 
-class AudioOptions(Fixed):
+class AudioOptions(Fixed, frozen=True):
     input: InputOptions = InputOptions()
     output: OutputOptions = OutputOptions()
 
 
-class SessionOptions(Fixed):
+class SessionOptions(Fixed, frozen=True):
     """Everything in force, in the order in which the hosted services write it."""
 
     type: Literal["realtime"] = "realtime"
@@ -201,7 +201,7 @@ class SessionOptions(Fixed):
     include: list[str] | None = None
 
 
-class SessionObject(Fixed):
+class SessionObject(Fixed, frozen=True):
     type: str
     object: str
     id: str

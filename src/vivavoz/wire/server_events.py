@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from vivavoz.wire.base import UNSET, Data, UnsetType
+from vivavoz.wire.base import UNSET, Data, UnsetType, tag_of
 from vivavoz.wire.items import Item
 from vivavoz.wire.options import SessionObject
 from vivavoz.wire.responses import ResponseObject
@@ -334,6 +334,4 @@ WEBRTC_FILTER = frozenset(
 
 def event_type(event: ServerEvent) -> str:
     """The event's ``type`` on the wire."""
-    tag = event.__struct_config__.tag
-    assert isinstance(tag, str)
-    return tag
+    return tag_of(type(event))

@@ -1,0 +1,257 @@
+"""The items of one conversation, and what may be done to them (Realtime reference, "Conversation items")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from vivavoz.session.input_audio import to_ms, to_samples
+from vivavoz.wire.base import UNSET, Data, tag_of
+from vivavoz.wire.errors import ProtocolError, invalid_value, missing
+from vivavoz.wire.items import (
+    ContentPart,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+    OutputAudio,
+    OutputText,
+)
+
+ROOT = "root"
+"""``previous_item_id`` of an item that is to stand first."""
+
+MAX_ID_LENGTH = 512
+
+_PARTS: dict[str, tuple[type[ContentPart], ...]] = {
+    "system": (InputText,),
+    "user": (InputText, InputAudio),
+    "assistant": (OutputText,),
+}
+
+
+class Spoken(Data):
+    """What an assistant item says: words, each with the sample after its last sound."""
+
+    words: list[tuple[str, int]] = []  # noqa: RUF012 - msgspec copies an empty default
+    samples: int = 0
+    cut: bool = False
+    """Truncated: what comes later is not part of the conversation."""
+
+    def say(self, text: str, samples: int) -> None:
+        if self.cut:
+            return
+        self.samples += samples
+        self.words.append((text, self.samples))
+
+    def truncate(self, samples: int) -> str:
+        """Cut sound and words at ``samples``; returns the words that were heard. A chunk that was cut in the
+        middle keeps the share of its words that its sound had."""
+        heard: list[tuple[str, int]] = []
+        before = 0
+        for text, end in self.words:
+            if end <= samples:
+                heard.append((text, end))
+            elif before < samples:
+                heard.append((_share(text, (samples - before) / (end - before)), samples))
+            before = end
+        self.words, self.samples, self.cut = heard, min(samples, self.samples), True
+        return "".join(text for text, _ in heard)
+
+
+def _share(text: str, share: float) -> str:
+    """The whole words within the first ``share`` of ``text``."""
+    end = int(len(text) * share)
+    if end >= len(text) or text[end : end + 1].isspace():
+        return text[:end]
+    return text[: text.rfind(" ", 0, end) + 1]
+
+
+class Entry(Data):
+    """One item with what the wire does not show."""
+
+    item: Item
+    transcript: str | None = None
+    """What the caller said, known to the model whether or not the client asked for a transcription."""
+    transcription: int | None = None
+    """The job that is still finding it out."""
+    failure: tuple[str, str] | None = None
+    """Why it could not be found out: code and message."""
+    heard_ms: int = 0
+    """The caller's sound in it (ms)."""
+    audio: bytes = b""
+    """That sound itself, kept only until a speech-to-speech model has heard it."""
+    spoken: Spoken | None = None
+    """The assistant's sound in it."""
+
+    def as_said(self) -> Item | None:
+        """The item as the model shall see it, what was spoken in its ``transcript``; None: no words."""
+        item = self.item
+        if not isinstance(item, Message):
+            return item
+        if self.transcript is not None:
+            parts = [_heard(part, self.transcript) for part in item.content]
+            item = Message(id=item.id, role=item.role, status=item.status, content=parts)
+        return item if any(_words(part) for part in item.content) else None
+
+
+class Conversation(Data):
+    id: str
+    order: list[str] = []  # noqa: RUF012 - msgspec copies an empty default
+    entries: dict[str, Entry] = {}  # noqa: RUF012
+    limit: int = 10_000
+
+    @property
+    def last(self) -> str | None:
+        return self.order[-1] if self.order else None
+
+    def get(self, item_id: str) -> Entry | None:
+        return self.entries.get(item_id)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return (self.entries[item_id] for item_id in self.order)
+
+    def append(self, entry: Entry) -> str | None:
+        """Add at the end; returns the item before it."""
+        previous = self.last
+        self._insert(len(self.order), entry)
+        return previous
+
+    def create(self, item: Item, after: str | None) -> tuple[Entry, str | None]:
+        """A client's item, after ``after`` (None: at the end, ``"root"``: at the beginning).
+
+        Returns the entry and the item before it. Raises :class:`ProtocolError` and changes nothing where
+        the id is taken, ``after`` is unknown, or the content does not fit the role.
+        """
+        check_item(item)
+        item_id = str(item.id)
+        if item_id in self.entries:
+            raise ProtocolError(
+                f"Error adding item: an item with id '{item_id}' already exists.",
+                code="item_create_duplicate_item_id",
+                param="item.id",
+            )
+        if len(self.order) >= self.limit:
+            raise ProtocolError(
+                f"Error adding item: the conversation already holds {self.limit} items.",
+                code="item_create_too_many_items",
+            )
+        index = self._position(after)
+        entry = Entry(item=item)
+        self._insert(index, entry)
+        return entry, self.order[index - 1] if index else None
+
+    def delete(self, item_id: str) -> None:
+        if item_id not in self.entries:
+            raise _absent("deleting", "item_delete_invalid_item_id", item_id)
+        self.order.remove(item_id)
+        del self.entries[item_id]
+
+    def retrieve(self, item_id: str) -> Item:
+        if (entry := self.entries.get(item_id)) is None:
+            raise _absent("retrieving", "item_retrieve_invalid_item_id", item_id)
+        return entry.item
+
+    def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
+        """A client's truncation: sound and words after the point were never heard."""
+        if (entry := self.entries.get(item_id)) is None:
+            raise _absent("truncating", "item_truncate_invalid_item_id", item_id)
+        spoken = entry.spoken
+        if spoken is None or not isinstance(entry.item, Message):
+            raise ProtocolError(
+                "Only model output audio messages can be truncated.",
+                code="unsupported_content_type",
+                param="item_id",
+            )
+        if content_index != 0:
+            raise invalid_value(
+                f"Invalid value for 'content_index': the item has no audio at index {content_index}.",
+                "content_index",
+            )
+        if audio_end_ms > to_ms(spoken.samples + 23):
+            raise invalid_value(
+                f"Audio content of {to_ms(spoken.samples)}ms is already shorter than {audio_end_ms}ms",
+                "audio_end_ms",
+            )
+        self.cut(entry, to_samples(audio_end_ms))
+
+    def cut(self, entry: Entry, samples: int) -> None:
+        """Shorten an assistant item to what was heard."""
+        if entry.spoken is not None and isinstance(entry.item, Message):
+            heard = entry.spoken.truncate(samples)
+            entry.item = Message(
+                id=entry.item.id,
+                role="assistant",
+                status=entry.item.status,
+                content=[OutputAudio(transcript=heard)],
+            )
+
+    def context(self) -> list[Item]:
+        """The conversation as the model shall see it: everything spoken in its ``transcript``."""
+        return [item for entry in self if (item := entry.as_said()) is not None]
+
+    def _position(self, after: str | None) -> int:
+        if after is None:
+            return len(self.order)
+        if after == ROOT:
+            return 0
+        if after == self.last:
+            return len(self.order)
+        if after not in self.entries:
+            raise ProtocolError(
+                f"Error adding item: the previous item with id '{after}' does not exist.",
+                code="item_create_invalid_previous_item_id",
+                param="previous_item_id",
+            )
+        return self.order.index(after) + 1
+
+    def _insert(self, index: int, entry: Entry) -> None:
+        item_id = str(entry.item.id)
+        self.order.insert(index, item_id)
+        self.entries[item_id] = entry
+
+
+def check_item(item: Item, where: str = "item") -> None:
+    """Whether the members fit together, beyond what the types say. Raises :class:`ProtocolError`."""
+    if isinstance(item.id, str) and not 0 < len(item.id) <= MAX_ID_LENGTH:
+        raise invalid_value(
+            f"Invalid '{where}.id': a string of 1 to {MAX_ID_LENGTH} characters.", f"{where}.id"
+        )
+    if isinstance(item, FunctionCallOutput | FunctionCall):
+        return
+    for index, part in enumerate(item.content):
+        _check_part(item.role, part, f"{where}.content[{index}]")
+
+
+def _check_part(role: Literal["system", "user", "assistant"], part: ContentPart, where: str) -> None:
+    if isinstance(part, _PARTS[role]):
+        return
+    if isinstance(part, OutputAudio) and role == "assistant":
+        # Assistant sound cannot be put in from outside; the hosted services ask for its text instead.
+        raise missing(f"{where}.text")
+    if isinstance(part, InputImage) and role == "user":
+        raise invalid_value("Image input is not supported by this model.", f"{where}.type")
+    supported = [f"'{tag_of(kind)}'" for kind in _PARTS[role]]
+    raise invalid_value(
+        f"Invalid value: '{tag_of(type(part))}'. Supported values are: {' and '.join(supported)}.",
+        f"{where}.type",
+    )
+
+
+def _absent(doing: str, code: str, item_id: str) -> ProtocolError:
+    return ProtocolError(
+        f"Error {doing} item: the item with id '{item_id}' does not exist.", code=code, param="item_id"
+    )
+
+
+def _heard(part: ContentPart, transcript: str) -> ContentPart:
+    return InputAudio(transcript=transcript) if isinstance(part, InputAudio) else part
+
+
+def _words(part: ContentPart) -> str:
+    if isinstance(part, InputAudio | OutputAudio):
+        return part.transcript if part.transcript is not None and part.transcript is not UNSET else ""
+    return part.text if isinstance(part, InputText | OutputText) else ""

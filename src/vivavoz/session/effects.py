@@ -1,0 +1,112 @@
+"""What a session wants done. Imperative, plain data, in the order in which it must happen."""
+
+from __future__ import annotations
+
+from vivavoz.wire.base import Fixed
+from vivavoz.wire.items import Item
+from vivavoz.wire.options import AudioFormat, FunctionTool, ToolChoice, Transcription
+from vivavoz.wire.server_events import ServerEvent
+
+
+class Send(Fixed, frozen=True, tag_field="what", tag=True):
+    """Send an event to everyone, or to one transport. ``format``: the response's output format, set on
+    ``response.output_audio.delta`` only (whose ``delta`` is 24 kHz PCM)."""
+
+    event: ServerEvent
+    to: str | None = None
+    format: AudioFormat | None = None
+
+
+class Score(Fixed, frozen=True, tag_field="what", tag=True):
+    """Let the VAD hear ``pcm``, whose first sample is the caller's ``start_sample``-th."""
+
+    pcm: bytes
+    start_sample: int
+
+
+class Transcribe(Fixed, frozen=True, tag_field="what", tag=True):
+    """Feed: the turn's sound. ``options`` is None where the client asked for no transcription."""
+
+    options: Transcription | None
+
+
+class Reply(Fixed, frozen=True, tag_field="what", tag=True):
+    """Continue ``items``, in which everything spoken stands in its ``transcript``, as heard."""
+
+    items: list[Item]
+    model: str
+    instructions: str
+    tools: list[FunctionTool]
+    tool_choice: ToolChoice
+    max_output_tokens: int | None
+
+
+class Synthesize(Fixed, frozen=True, tag_field="what", tag=True):
+    """Feed: text."""
+
+    voice: str
+    speed: float
+
+
+class Converse(Fixed, frozen=True, tag_field="what", tag=True):
+    """The speech-to-speech plan: answer ``audio`` in the light of ``reply.items``."""
+
+    reply: Reply
+    speech: Synthesize
+    audio: bytes
+
+
+class Judge(Fixed, frozen=True, tag_field="what", tag=True):
+    """Has the caller finished? ``pcm``: the end of the utterance, at most 8 s."""
+
+    pcm: bytes
+
+
+Task = Transcribe | Reply | Synthesize | Converse | Judge
+
+
+class StartJob(Fixed, frozen=True, tag_field="what", tag=True):
+    job: int
+    task: Task
+
+
+class FeedAudio(Fixed, frozen=True, tag_field="what", tag=True):
+    job: int
+    pcm: bytes
+
+
+class FeedText(Fixed, frozen=True, tag_field="what", tag=True):
+    job: int
+    text: str
+
+
+class FinishJob(Fixed, frozen=True, tag_field="what", tag=True):
+    """No more will be fed; the job ends by itself."""
+
+    job: int
+
+
+class CancelJob(Fixed, frozen=True, tag_field="what", tag=True):
+    """Stop at once; nothing the job still says is listened to."""
+
+    job: int
+
+
+class EndAudio(Fixed, frozen=True, tag_field="what", tag=True):
+    """No more sound of this item will come: say when it has been played."""
+
+    item_id: str
+
+
+class Flush(Fixed, frozen=True, tag_field="what", tag=True):
+    """Drop all unplayed sound now and answer with ``Flushed``."""
+
+
+class HangUp(Fixed, frozen=True, tag_field="what", tag=True):
+    """End the call (``code`` as a WebSocket close code)."""
+
+    code: int
+    reason: str
+
+
+Effect = Send | Score | StartJob | FeedAudio | FeedText | FinishJob | CancelJob | EndAudio | Flush | HangUp

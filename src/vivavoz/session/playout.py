@@ -1,0 +1,69 @@
+"""What was played of what was said, where playout is the server's (WebRTC).
+
+Each assistant item's sound is one entry, in the order in which it is played. The machine turns the media
+path's reports into ``output_audio_buffer`` facts, once per response.
+"""
+
+from __future__ import annotations
+
+from vivavoz.wire.base import Data
+
+
+class Playing(Data):
+    item_id: str
+    response_id: str
+    started: bool = False
+    ended: bool = False
+    """No more sound of it will be written."""
+
+
+class Playout(Data):
+    """``enabled`` False: playout is the client's, nothing is tracked."""
+
+    enabled: bool = False
+    queue: list[Playing] = []  # noqa: RUF012 - msgspec copies an empty default
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.queue)
+
+    def write(self, item_id: str, response_id: str) -> None:
+        """Sound of this item goes out."""
+        if self.enabled and not (self.queue and self.queue[-1].item_id == item_id):
+            self.queue.append(Playing(item_id=item_id, response_id=response_id))
+
+    def end(self, item_id: str) -> bool:
+        """The item's sound is complete; whether there was any."""
+        for playing in self.queue:
+            if playing.item_id == item_id:
+                playing.ended = True
+                return True
+        return False
+
+    def started(self, item_id: str) -> str | None:
+        """The response whose sound has just begun to be heard, or None."""
+        playing = self._find(item_id)
+        if playing is None or playing.started:
+            return None
+        heard_before = any(p.started and p.response_id == playing.response_id for p in self.queue)
+        playing.started = True
+        return None if heard_before else playing.response_id
+
+    def finished(self, item_id: str) -> str | None:
+        """The response whose sound has just been played to its end, or None."""
+        playing = self._find(item_id)
+        if playing is None:
+            return None
+        self.queue.remove(playing)
+        if any(p.response_id == playing.response_id for p in self.queue):
+            return None
+        return playing.response_id if playing.started else None
+
+    def flush(self) -> list[str]:
+        """Everything unplayed is gone; the responses that were being heard."""
+        heard = dict.fromkeys(p.response_id for p in self.queue if p.started)
+        self.queue = []
+        return list(heard)
+
+    def _find(self, item_id: str) -> Playing | None:
+        return next((playing for playing in self.queue if playing.item_id == item_id), None)

@@ -1,0 +1,363 @@
+"""The client events: one function each. A client's mistake raises :class:`ProtocolError` before anything has
+changed."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from typing import Any
+
+import msgspec.structs
+
+from vivavoz.session import rules
+from vivavoz.session.conversation import Entry, check_item
+from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score, Transcribe
+from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms, to_samples
+from vivavoz.session.jobs import Kind
+from vivavoz.session.output import Output
+from vivavoz.session.response import Plan
+from vivavoz.session.state import State
+from vivavoz.session.turn import Turn, padding_samples
+from vivavoz.wire.base import UNSET
+from vivavoz.wire.client_events import (
+    ConversationItemCreate,
+    ConversationItemDelete,
+    ConversationItemRetrieve,
+    ConversationItemTruncate,
+    InputAudioBufferAppend,
+    InputAudioBufferClear,
+    InputAudioBufferCommit,
+    OutputAudioBufferClear,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+)
+from vivavoz.wire.errors import ProtocolError, invalid_value
+from vivavoz.wire.items import InputAudio, Item, Message
+from vivavoz.wire.options import (
+    AudioFormat,
+    NamedFunction,
+    SessionPatch,
+    check_modalities,
+    merge,
+    session_object,
+    voice_name,
+)
+from vivavoz.wire.responses import InputMessage, ItemReference, ResponsePatch
+from vivavoz.wire.server_events import (
+    ConversationItemDeleted,
+    ConversationItemRetrieved,
+    ConversationItemTruncated,
+    InputAudioBufferCleared,
+    SessionUpdated,
+)
+
+MIN_COMMIT_MS = 100
+
+
+# ------------------------------------------------------------------------------------- session
+
+
+def session_update(state: State, out: Output, event: SessionUpdate) -> None:
+    """A deep merge; invalid: one error, nothing applied. Answered every time, even where nothing changed."""
+    try:
+        patch = _named_model(state, event.session)
+        options = merge(state.options, patch)
+        voice = options.audio.output.voice
+        check_voice(state, voice, "audio.output.voice")
+        if state.voiced and voice != state.options.audio.output.voice:
+            raise ProtocolError(
+                "Cannot update a conversation's voice if assistant audio is present.",
+                code="cannot_update_voice",
+                param="audio.output.voice",
+            )
+        detection = options.audio.input.turn_detection
+        if getattr(detection, "idle_timeout_ms", None) is not None:
+            raise invalid_value(
+                "Idle timeouts are not supported yet: 'audio.input.turn_detection.idle_timeout_ms' must be "
+                "null.",
+                "audio.input.turn_detection.idle_timeout_ms",
+            )
+    except ProtocolError as error:
+        raise error.under("session") from None
+    before = state.options.audio.input.turn_detection
+    if detection is None and before is not None:
+        rules.abandon_turn(state, out)
+    elif detection is not None and before is None:
+        state.turn = Turn.listening(state.audio.end)
+    state.options = options
+    out.send(SessionUpdated, session=session_object(options, state.id, state.settings.expires_at))
+
+
+def _named_model(state: State, patch: SessionPatch) -> SessionPatch:
+    """The model cannot change after creation. Clients repeat it (some, a default of their own), so naming
+    one is no error: it counts only where nobody has named one before."""
+    if state.settings.model_given:
+        return msgspec.structs.replace(patch, model=UNSET)
+    if patch.model is not UNSET:
+        state.settings = msgspec.structs.replace(state.settings, model_given=True)
+    return patch
+
+
+def check_voice(state: State, voice: Any, param: str) -> None:
+    name = voice_name(voice)
+    if name not in state.settings.voices:
+        known = [f"'{v}'" for v in state.settings.voices]
+        raise invalid_value(
+            f"Invalid value: '{name[:100]}'. Supported values are: {', '.join(known[:-1])} and {known[-1]}.",
+            param,
+        )
+
+
+# ------------------------------------------------------------------------------------- input audio buffer
+
+
+def append(state: State, out: Output, event: InputAudioBufferAppend) -> None:
+    """ "Unlike other client events, the server will not send a confirmation"."""
+    if len(event.audio) % SAMPLE_BYTES:
+        raise invalid_value(
+            "Invalid 'audio'. Expected 16-bit samples, but got an odd number of bytes.", "audio"
+        )
+    duration = state.audio.duration_ms + to_ms(len(event.audio) // SAMPLE_BYTES)
+    if state.options.audio.input.turn_detection is None and duration > state.settings.input_ms:
+        raise ProtocolError(
+            f"Error appending input audio: the buffer would hold {duration:.0f}ms of uncommitted audio, "
+            f"but at most {state.settings.input_ms}ms are kept. Commit or clear it first.",
+            code="input_audio_buffer_full",
+            param="audio",
+        )
+    receive(state, out, event.audio)
+
+
+def receive(state: State, out: Output, pcm: bytes) -> None:
+    """Sound of the caller's, from an event or from the media path."""
+    start = state.audio.append(pcm)
+    if state.options.audio.input.turn_detection is not None:
+        if pcm:
+            out.do(Score(pcm=pcm, start_sample=start))
+        return
+    # Push to talk on a media transport: sound keeps flowing; what nobody commits is forgotten in the end.
+    state.audio.drop_before(state.audio.end - to_samples(state.settings.input_ms))
+
+
+def forget(state: State) -> None:
+    """While nobody speaks, only what a turn's prefix may need is kept."""
+    rule = state.options.audio.input.turn_detection
+    if rule is None:
+        return
+    keep = padding_samples(rule)
+    if state.spoke is None:
+        state.audio.drop_before(min(state.turn.started, state.turn.scored) - keep)
+    elif state.settings.plan == "cascade":
+        # The recogniser has heard it; only the turn detector still wants its last seconds.
+        state.audio.drop_before(state.spoke.fed - to_samples(rules.JUDGED_MS))
+
+
+def commit(state: State, out: Output, event: InputAudioBufferCommit) -> None:
+    """Push to talk, or the end of a turn that the VAD is still following. Creates no response."""
+    rule = state.options.audio.input.turn_detection
+    if rule is None:
+        duration = state.audio.duration_ms
+    else:
+        # What is buffered between turns belongs to nobody yet.
+        duration = to_ms(state.audio.end - state.spoke.start) if state.spoke else 0.0
+    if duration < MIN_COMMIT_MS:
+        raise ProtocolError(
+            "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, but "
+            f"buffer only has {duration:.2f}ms of audio.",
+            code="input_audio_buffer_commit_empty",
+        )
+    rules.commit(state, out, state.audio.end)
+
+
+def clear(state: State, out: Output, event: InputAudioBufferClear) -> None:
+    rules.abandon_turn(state, out)
+    state.audio.clear()
+    out.send(InputAudioBufferCleared)
+
+
+def output_clear(state: State, out: Output, event: OutputAudioBufferClear) -> None:
+    """ "WebRTC/SIP only": stop what is being played; answered by ``output_audio_buffer.cleared``."""
+    if not state.playout.enabled:
+        raise ProtocolError(
+            "'output_audio_buffer.clear' is only supported over WebRTC and SIP.",
+            code="invalid_value",
+            param="type",
+        )
+    if state.playout.busy:
+        out.do(Flush())
+
+
+# ------------------------------------------------------------------------------------- items
+
+
+def item_create(state: State, out: Output, event: ConversationItemCreate) -> None:
+    item = event.item
+    sound = _sound(item)
+    after = event.previous_item_id if isinstance(event.previous_item_id, str) else None
+    item = _named(item, out)
+    entry, previous = state.conversation.create(item, after)
+    if sound:
+        _listen(state, out, entry, sound)
+    rules.added(out, previous, entry.item)
+
+
+def _named(item: Item, out: Output) -> Item:
+    """The item as the conversation keeps it: with an id and a status, without what clients merely repeat."""
+    item_id = item.id if item.id is not UNSET else out.ids.next("item")
+    members: dict[str, Any] = {"id": item_id, "object": UNSET}
+    if item.status is UNSET:
+        members["status"] = "completed"
+    if isinstance(item, Message):
+        members["content"] = [
+            InputAudio(transcript=part.transcript) if isinstance(part, InputAudio) else part
+            for part in item.content
+        ]
+    elif item.call_id is UNSET:
+        members["call_id"] = out.ids.next("call")
+    return msgspec.structs.replace(item, **members)
+
+
+def _sound(item: Item) -> bytes:
+    """The sound a client put into an item (mono s16le, 24 kHz by now)."""
+    sound = b""
+    if isinstance(item, Message):
+        for index, part in enumerate(item.content):
+            if isinstance(part, InputAudio) and isinstance(part.audio, str):
+                where = f"item.content[{index}].audio"
+                try:
+                    pcm = b64decode(part.audio, validate=True)
+                except (Base64Error, ValueError):
+                    raise invalid_value(
+                        f"Invalid '{where}'. Expected base64-encoded audio bytes.", where
+                    ) from None
+                if len(pcm) % SAMPLE_BYTES:
+                    raise invalid_value(
+                        f"Invalid '{where}'. Expected 16-bit samples, but got an odd number of bytes.", where
+                    )
+                sound += pcm
+    return sound
+
+
+def _listen(state: State, out: Output, entry: Entry, sound: bytes) -> None:
+    entry.heard_ms = to_ms(len(sound) // SAMPLE_BYTES)
+    if state.settings.plan == "converse":
+        entry.audio = sound
+        return
+    task = Transcribe(options=state.options.audio.input.transcription)
+    entry.transcription = state.jobs.start(out, Kind.TRANSCRIBE, str(entry.item.id), task)
+    out.do(FeedAudio(job=entry.transcription, pcm=sound))
+    out.do(FinishJob(job=entry.transcription))
+
+
+def item_retrieve(state: State, out: Output, event: ConversationItemRetrieve) -> None:
+    out.send(ConversationItemRetrieved, item=state.conversation.retrieve(event.item_id))
+
+
+def item_truncate(state: State, out: Output, event: ConversationItemTruncate) -> None:
+    state.conversation.truncate(event.item_id, event.content_index, event.audio_end_ms)
+    out.send(
+        ConversationItemTruncated,
+        item_id=event.item_id,
+        content_index=event.content_index,
+        audio_end_ms=event.audio_end_ms,
+    )
+
+
+def item_delete(state: State, out: Output, event: ConversationItemDelete) -> None:
+    entry = state.conversation.get(event.item_id)
+    state.conversation.delete(event.item_id)
+    if entry is not None and entry.transcription is not None:
+        state.jobs.cancel(out, entry.transcription)
+        state.partial.pop(event.item_id, None)
+    out.send(ConversationItemDeleted, item_id=event.item_id)
+    rules.begin_waiting(state, out)
+    rules.answer(state, out)
+
+
+# ------------------------------------------------------------------------------------- responses
+
+
+def response_create(state: State, out: Output, event: ResponseCreate) -> None:
+    patch = event.response if isinstance(event.response, ResponsePatch) else ResponsePatch()
+    out_of_band = patch.conversation == "none"
+    try:
+        plan = _plan(state, patch)
+    except ProtocolError as error:
+        raise error.under("response") from None
+    active = state.active
+    if active is not None and not out_of_band:
+        raise ProtocolError(
+            "Conversation already has an active response in progress: "
+            f"{active.id}. Wait until the response is finished before creating a new one.",
+            code="conversation_already_has_active_response",
+        )
+    rules.respond(state, out, plan, out_of_band=out_of_band)
+
+
+def response_cancel(state: State, out: Output, event: ResponseCancel) -> None:
+    wanted = event.response_id
+    response = state.responses.get(wanted) if isinstance(wanted, str) else state.active
+    if response is None:
+        raise ProtocolError(
+            "Cancellation failed: no active response found", code="response_cancel_not_active"
+        )
+    rules.cancel(state, out, response, "client_cancelled")
+
+
+def _plan(state: State, patch: ResponsePatch) -> Plan:
+    """The session's wishes under the request's."""
+    plan = rules.plan_of(state)
+    for name in ("instructions", "tools", "tool_choice", "max_output_tokens", "metadata"):
+        value = getattr(patch, name)
+        if value is not UNSET and value is not None:
+            setattr(plan, name, value)
+    if isinstance(patch.output_modalities, list):
+        check_modalities(patch.output_modalities, "output_modalities")
+        plan.modalities = patch.output_modalities
+    output = patch.audio.output if patch.audio is not UNSET and patch.audio is not None else UNSET
+    if output is not UNSET:
+        if isinstance(output.format, AudioFormat):
+            plan.format = output.format
+        if output.voice is not UNSET:
+            check_voice(state, output.voice, "audio.output.voice")
+            plan.voice = output.voice
+    if isinstance(plan.tool_choice, NamedFunction):
+        name = plan.tool_choice.name
+        if name not in [tool.name for tool in plan.tools]:
+            raise invalid_value(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
+    if isinstance(patch.input, list):
+        plan.input = [_given(state, item, index) for index, item in enumerate(patch.input)]
+    return plan
+
+
+def _given(state: State, item: Any, index: int) -> Item:
+    """One item of ``response.input``."""
+    where = f"input[{index}]"
+    if isinstance(item, ItemReference):
+        entry = state.conversation.get(item.id)
+        if entry is None:
+            raise invalid_value(
+                f"Invalid '{where}.id': the item with id '{item.id}' does not exist.", f"{where}.id"
+            )
+        return entry.as_said() or entry.item
+    if isinstance(item, InputMessage):
+        item = Message(role=item.role, content=item.content, id=item.id, status=item.status)
+    check_item(item, where)
+    given: Item = item
+    return given
+
+
+HANDLERS: dict[type, Any] = {
+    SessionUpdate: session_update,
+    InputAudioBufferAppend: append,
+    InputAudioBufferCommit: commit,
+    InputAudioBufferClear: clear,
+    OutputAudioBufferClear: output_clear,
+    ConversationItemCreate: item_create,
+    ConversationItemRetrieve: item_retrieve,
+    ConversationItemTruncate: item_truncate,
+    ConversationItemDelete: item_delete,
+    ResponseCreate: response_create,
+    ResponseCancel: response_cancel,
+}

@@ -1,0 +1,337 @@
+"""The coupling rules: what a change in one machine means for the others. One short function each.
+
+Quotations are from the Realtime reference and the guides of the hosted services, or name what their recorded
+traffic shows.
+"""
+
+from __future__ import annotations
+
+from vivavoz.session import transcripts
+from vivavoz.session.conversation import Entry
+from vivavoz.session.effects import (
+    Converse,
+    FeedAudio,
+    FinishJob,
+    Flush,
+    Judge,
+    Reply,
+    Synthesize,
+    Transcribe,
+)
+from vivavoz.session.input_audio import to_ms, to_samples
+from vivavoz.session.jobs import Kind
+from vivavoz.session.output import Output
+from vivavoz.session.response import Plan, Response, Stage
+from vivavoz.session.state import Spoke, State
+from vivavoz.session.turn import padding_samples
+from vivavoz.wire.items import FunctionCall, InputAudio, Item, Message, OutputAudio, OutputText
+from vivavoz.wire.options import TurnDetection, voice_name
+from vivavoz.wire.responses import (
+    CachedTokensDetails,
+    InputTokenDetails,
+    OutputTokenDetails,
+    ResponseError,
+    ResponseStatus,
+    ResponseUsage,
+    StatusDetails,
+)
+from vivavoz.wire.server_events import (
+    ConversationItemAdded,
+    ConversationItemDone,
+    ConversationItemTruncated,
+    InputAudioBufferCommitted,
+    OutputAudioBufferCleared,
+    SpeechStarted,
+    SpeechStopped,
+)
+
+JUDGED_MS = 8_000
+"""As much of the end of an utterance as a turn detector listens to."""
+
+MS_PER_TOKEN_HEARD = 100
+MS_PER_TOKEN_SAID = 50
+"""Accounting of the hosted services: one token per 100 ms of user audio, per 50 ms of assistant audio."""
+
+
+def stage(state: State, out: Output) -> Stage:
+    return Stage(out, state.conversation, state.playout, state.jobs)
+
+
+# ------------------------------------------------------------------------------------- the caller's turn
+
+
+def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
+    """ "The server responds with ``input_audio_buffer.speech_started``"; its item id is used by everything
+    that follows. "``interrupt_response``: automatically interrupt any ongoing response"."""
+    start = max(state.turn.started - padding_samples(rule), state.audio.start)
+    spoke = Spoke(item_id=out.ids.next("item"), start=start, fed=start)
+    state.spoke = spoke
+    out.send(SpeechStarted, audio_start_ms=to_ms(start), item_id=spoke.item_id)
+    if rule.interrupt_response:
+        state.answering = None
+        interrupt(state, out)
+    if state.settings.plan == "cascade":
+        task = Transcribe(options=state.options.audio.input.transcription)
+        spoke.transcription = state.jobs.start(out, Kind.TRANSCRIBE, spoke.item_id, task)
+        feed_turn(state, out, spoke, state.turn.scored)
+
+
+def feed_turn(state: State, out: Output, spoke: Spoke, end: int) -> None:
+    """Let the recogniser hear the turn as it is spoken, but nothing that may belong to the next."""
+    if end > spoke.fed:
+        if spoke.transcription is not None:
+            out.do(FeedAudio(job=spoke.transcription, pcm=state.audio.slice(spoke.fed, end)))
+        spoke.fed = end
+
+
+def speech_paused(state: State, out: Output, rule: TurnDetection) -> None:
+    """Semantic VAD: ask whether the caller has finished; without a turn detector, take it so."""
+    spoke = state.spoke
+    if spoke is None:
+        return
+    if not state.settings.judges_turns:
+        speech_stopped(state, out, rule)
+        return
+    end = state.turn.scored
+    pcm = state.audio.slice(max(spoke.start, end - to_samples(JUDGED_MS)), end)
+    spoke.judge = state.jobs.start(out, Kind.JUDGE, spoke.item_id, Judge(pcm=pcm))
+
+
+def speech_resumed(state: State, out: Output) -> None:
+    if state.spoke is not None:
+        state.jobs.cancel(out, state.spoke.judge)
+        state.spoke.judge = None
+
+
+def speech_stopped(state: State, out: Output, rule: TurnDetection) -> None:
+    """``speech_stopped``, ``committed``, the item, and the answer. "``create_response``: automatically
+    generate a response when a VAD stop event occurs"."""
+    end = state.turn.scored
+    out.send(SpeechStopped, audio_end_ms=to_ms(end), item_id=state.spoke.item_id if state.spoke else "")
+    item_id = commit(state, out, end)
+    if rule.create_response:
+        state.answering = item_id
+        answer(state, out)
+
+
+def commit(state: State, out: Output, end: int) -> str:
+    """Make the sound up to ``end`` a user item: the open turn's, or (push to talk) all that is buffered."""
+    spoke, state.spoke = state.spoke, None
+    if spoke is None:
+        spoke = Spoke(item_id=out.ids.next("item"), start=state.audio.start, fed=state.audio.start)
+        if state.settings.plan == "cascade":
+            task = Transcribe(options=state.options.audio.input.transcription)
+            spoke.transcription = state.jobs.start(out, Kind.TRANSCRIBE, spoke.item_id, task)
+    state.jobs.cancel(out, spoke.judge)
+    item = Message(id=spoke.item_id, role="user", status="completed", content=[InputAudio(transcript=None)])
+    entry = Entry(item=item, transcription=spoke.transcription, heard_ms=to_ms(end - spoke.start))
+    if state.settings.plan == "converse":
+        entry.audio = state.audio.slice(spoke.start, end)
+    elif spoke.transcription is not None:
+        feed_turn(state, out, spoke, end)
+        out.do(FinishJob(job=spoke.transcription))
+    state.turn.end(end)
+    state.audio.drop_before(end)
+    previous = state.conversation.append(entry)
+    out.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=spoke.item_id)
+    added(out, previous, item)
+    if spoke.failure is not None:
+        transcripts.fail(state, out, entry, *spoke.failure)
+    return spoke.item_id
+
+
+def abandon_turn(state: State, out: Output) -> None:
+    """The open turn never was."""
+    if state.spoke is not None:
+        state.jobs.cancel(out, state.spoke.transcription)
+        state.jobs.cancel(out, state.spoke.judge)
+        state.partial.pop(state.spoke.item_id, None)
+        state.spoke = None
+    state.turn.end(state.turn.scored)
+
+
+def added(out: Output, previous: str | None, item: Item) -> None:
+    out.send(ConversationItemAdded, previous_item_id=previous, item=item)
+    out.send(ConversationItemDone, previous_item_id=previous, item=item)
+
+
+# ------------------------------------------------------------------------------------- answering it
+
+
+def answer(state: State, out: Output) -> None:
+    """Answer the committed turn once it is understood and nothing else is being said.
+
+    A turn without words (silence, noise, what a recogniser makes of them) is not answered.
+    """
+    if state.answering is None or state.active is not None:
+        return
+    entry = state.conversation.get(state.answering)
+    if entry is not None and entry.transcription is not None:
+        return
+    state.answering = None
+    if entry is None:
+        return
+    if state.settings.plan == "converse" or entry.failure is not None or entry.transcript:
+        respond(state, out, plan_of(state))
+
+
+def plan_of(state: State) -> Plan:
+    """A response as the session alone would have it."""
+    options = state.options
+    return Plan(
+        model=options.model,
+        modalities=options.output_modalities,
+        instructions=options.instructions,
+        tools=options.tools,
+        tool_choice=options.tool_choice,
+        max_output_tokens=options.max_output_tokens,
+        voice=options.audio.output.voice,
+        speed=options.audio.output.speed,
+        format=options.audio.output.format,
+    )
+
+
+def respond(state: State, out: Output, plan: Plan, *, out_of_band: bool = False) -> None:
+    """``response.created`` at once, before the model has thought: clients wait for it."""
+    response = Response(
+        id=out.ids.next("resp"),
+        conversation_id=None if out_of_band else state.conversation.id,
+        plan=plan,
+        direct=state.settings.plan == "converse",
+    )
+    state.responses[response.id] = response
+    if not out_of_band:
+        state.answering = None
+    response.create(stage(state, out))
+    begin(state, out, response)
+
+
+def begin_waiting(state: State, out: Output) -> None:
+    """Something was understood: responses that waited for it may begin."""
+    for response in list(state.responses.values()):
+        if response.job is None and not response.replied:
+            begin(state, out, response)
+
+
+def begin(state: State, out: Output, response: Response) -> None:
+    """Let the model reply, as soon as everything the caller said is understood."""
+    plan = response.plan
+    if plan.input is None and state.understanding():
+        return
+    last = state.conversation.last
+    entry = state.conversation.get(last) if last is not None else None
+    if plan.input is None and entry is not None and entry.failure is not None:
+        code, message = entry.failure
+        fail(state, out, response, code, message)
+        return
+    items = state.conversation.context() if plan.input is None else plan.input
+    if plan.input is None:
+        response.heard_ms = sum(entry.heard_ms for entry in state.conversation)
+    reply = Reply(
+        items=items,
+        model=plan.model,
+        instructions=plan.instructions,
+        tools=plan.tools,
+        tool_choice=plan.tool_choice,
+        max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
+    )
+    if not response.direct:
+        response.job = state.jobs.start(out, Kind.REPLY, response.id, reply)
+        return
+    audio = b""
+    if entry is not None and plan.input is None:
+        audio, entry.audio = entry.audio, b""
+    speech = Synthesize(voice=voice_name(plan.voice), speed=plan.speed)
+    task = Converse(reply=reply, speech=speech, audio=audio)
+    response.job = state.jobs.start(out, Kind.REPLY, response.id, task)
+
+
+# ------------------------------------------------------------------------------------- ending it
+
+
+def interrupt(state: State, out: Output) -> None:
+    """Barge-in: the response in progress ends, and where playout is the server's, silence falls at once."""
+    if state.playout.busy:
+        out.do(Flush())
+    if (response := state.active) is not None:
+        cancel(state, out, response, "turn_detected")
+
+
+def cancel(state: State, out: Output, response: Response, reason: str) -> None:
+    details = StatusDetails(
+        type="cancelled", reason="turn_detected" if reason == "turn_detected" else "client_cancelled"
+    )
+    end(state, out, response, "cancelled", details)
+
+
+def fail(state: State, out: Output, response: Response, code: str, message: str) -> None:
+    error = ResponseError(type="server_error", code=code, message=message)
+    end(state, out, response, "failed", StatusDetails(type="failed", error=error))
+
+
+def complete(state: State, out: Output, response: Response) -> None:
+    if response.finish is not None:
+        end(state, out, response, "incomplete", StatusDetails(type="incomplete", reason=response.finish))
+    else:
+        end(state, out, response, "completed", None)
+
+
+def end(
+    state: State, out: Output, response: Response, status: ResponseStatus, details: StatusDetails | None
+) -> None:
+    """``response.done`` is "always emitted, no matter the final state". Then a waiting turn is answered."""
+    del state.responses[response.id]
+    response.done(stage(state, out), status, details, usage_of(response))
+    answer(state, out)
+
+
+def flushed(state: State, out: Output, played: dict[str, int]) -> None:
+    """ "The server will automatically truncate unplayed audio when there's a user interruption"."""
+    for response_id in state.playout.flush():
+        out.send(OutputAudioBufferCleared, response_id=response_id)
+    for item_id, samples in played.items():
+        entry = state.conversation.get(item_id)
+        if entry is None or entry.spoken is None or entry.spoken.samples <= samples:
+            continue
+        state.conversation.cut(entry, samples)
+        out.send(ConversationItemTruncated, item_id=item_id, content_index=0, audio_end_ms=to_ms(samples))
+
+
+# ------------------------------------------------------------------------------------- counting
+
+
+def usage_of(response: Response) -> ResponseUsage:
+    """Tokens of one response; where the model did not count its text, about four characters make one."""
+    read, written, cached = response.usage or _estimate(response)
+    heard = -(-response.heard_ms // MS_PER_TOKEN_HEARD)
+    said = -(-to_ms(response.said_samples) // MS_PER_TOKEN_SAID)
+    return ResponseUsage(
+        total_tokens=read + heard + written + said,
+        input_tokens=read + heard,
+        output_tokens=written + said,
+        input_token_details=InputTokenDetails(
+            text_tokens=read,
+            audio_tokens=heard,
+            cached_tokens=cached,
+            cached_tokens_details=CachedTokensDetails(text_tokens=cached),
+        ),
+        output_token_details=OutputTokenDetails(text_tokens=written, audio_tokens=said),
+    )
+
+
+def _estimate(response: Response) -> tuple[int, int, int]:
+    said = sum(len(text_of(item)) for item in response.items)
+    return -(-len(response.plan.instructions) // 4), -(-said // 4), 0
+
+
+def text_of(item: Item) -> str:
+    """All the words of an item the model wrote."""
+    if not isinstance(item, Message):
+        return item.arguments if isinstance(item, FunctionCall) else ""
+    words = []
+    for part in item.content:
+        if isinstance(part, OutputAudio):
+            words.append(part.transcript if isinstance(part.transcript, str) else "")
+        elif isinstance(part, OutputText):
+            words.append(part.text)
+    return "".join(words)

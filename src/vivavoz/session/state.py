@@ -1,0 +1,89 @@
+"""Everything a session remembers, as one tree of plain data: what ``dump`` writes and ``load`` reads."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from vivavoz.session.conversation import Conversation
+from vivavoz.session.ids import Ids
+from vivavoz.session.input_audio import InputAudio
+from vivavoz.session.jobs import Job, Jobs, Kind
+from vivavoz.session.playout import Playout
+from vivavoz.session.response import Response
+from vivavoz.session.turn import Turn
+from vivavoz.wire.base import Data, Fixed
+from vivavoz.wire.options import VOICES, SessionOptions
+
+
+class Settings(Fixed, frozen=True):
+    """What the operator decides, once, for a session.
+
+    ``plan``: whether the model hears and speaks by itself (``converse``) or is one of three (``cascade``).
+    ``duration_s``: the longest a session may last, in seconds since its first step.
+    ``expires_at``: the same moment in Unix seconds, as the client is told.
+    ``input_ms``: the most of the caller's uncommitted sound that is kept.
+    ``model_given``: False where nobody has named a model yet, so that the first update may.
+    """
+
+    plan: Literal["cascade", "converse"] = "cascade"
+    judges_turns: bool = False
+    voices: tuple[str, ...] = VOICES
+    duration_s: float = 3_600.0
+    expires_at: int = 0
+    input_ms: int = 300_000
+    model_given: bool = True
+
+
+class Spoke(Data):
+    """The turn being spoken: the item it will become, and the job that listens."""
+
+    item_id: str
+    start: int
+    """Its first sample, padding included."""
+    fed: int
+    """Up to where the job has heard."""
+    transcription: int | None = None
+    judge: int | None = None
+    failure: tuple[str, str] | None = None
+    """Why the job gave up before the turn was over: code and message."""
+
+
+class State(Data, kw_only=True):
+    id: str
+    ids: Ids
+    settings: Settings
+    options: SessionOptions
+    conversation: Conversation
+    began: float | None = None
+    audio: InputAudio
+    turn: Turn
+    spoke: Spoke | None = None
+    jobs: Jobs
+    playout: Playout
+    responses: dict[str, Response] = {}  # noqa: RUF012 - msgspec copies an empty default
+    """Those in progress: at most one of the conversation, and any number out of band."""
+    answering: str | None = None
+    """The committed turn that is to be answered, once it is understood and nothing else is being said."""
+    partial: dict[str, str] = {}  # noqa: RUF012
+    """Transcription told to the client so far, by item, while it is still coming."""
+    voiced: bool = False
+    """Assistant audio is present: the voice is fixed."""
+    ended: bool = False
+
+    @property
+    def active(self) -> Response | None:
+        """The conversation's response in progress."""
+        for response in self.responses.values():
+            if response.conversation_id is not None:
+                return response
+        return None
+
+    def understanding(self) -> bool:
+        """Whether something committed is still being transcribed."""
+        return any(
+            job.kind is Kind.TRANSCRIBE and self.conversation.get(job.owner) is not None
+            for job in self.jobs.live.values()
+        )
+
+    def response_of(self, job: Job) -> Response | None:
+        return self.responses.get(job.owner)

@@ -1,0 +1,71 @@
+"""What the caller said. The model always learns it; the client is told only where it asked for it."""
+
+from __future__ import annotations
+
+from vivavoz.session.conversation import Entry
+from vivavoz.session.output import Output
+from vivavoz.session.state import State
+from vivavoz.wire.items import InputAudio, Message
+from vivavoz.wire.server_events import (
+    TranscriptionCompleted,
+    TranscriptionDelta,
+    TranscriptionError,
+    TranscriptionFailed,
+    TranscriptionUsage,
+)
+
+
+def hear(state: State, out: Output, item_id: str, text: str) -> None:
+    """More words of a turn, perhaps before it is over."""
+    if state.options.audio.input.transcription is not None and text:
+        state.partial[item_id] = state.partial.get(item_id, "") + text
+        _delta(out, item_id, text)
+
+
+def complete(state: State, out: Output, entry: Entry, text: str) -> None:
+    """The whole transcript; authoritative."""
+    entry.transcript, entry.transcription = text, None
+    item_id = str(entry.item.id)
+    told = state.partial.pop(item_id, "")
+    if state.options.audio.input.transcription is None:
+        return
+    if text.startswith(told) and len(text) > len(told):
+        _delta(out, item_id, text[len(told) :])
+    if isinstance(entry.item, Message):
+        content = [
+            InputAudio(transcript=text) if isinstance(p, InputAudio) else p for p in entry.item.content
+        ]
+        entry.item = Message(id=item_id, role=entry.item.role, status=entry.item.status, content=content)
+    out.send(
+        TranscriptionCompleted,
+        item_id=item_id,
+        content_index=audio_index(entry),
+        transcript=text,
+        usage=TranscriptionUsage(type="duration", seconds=-(-entry.heard_ms // 1000)),
+    )
+
+
+def fail(state: State, out: Output, entry: Entry, code: str, message: str) -> None:
+    """It could not be understood; a response that needs it will fail for the same reason."""
+    entry.transcription, entry.failure = None, (code, message)
+    state.partial.pop(str(entry.item.id), None)
+    if state.options.audio.input.transcription is not None:
+        out.send(
+            TranscriptionFailed,
+            item_id=str(entry.item.id),
+            content_index=audio_index(entry),
+            error=TranscriptionError(type="server_error", code=code, message=message),
+        )
+
+
+def audio_index(entry: Entry) -> int:
+    """Which content part the caller's sound is."""
+    if isinstance(entry.item, Message):
+        for index, part in enumerate(entry.item.content):
+            if isinstance(part, InputAudio):
+                return index
+    return 0
+
+
+def _delta(out: Output, item_id: str, text: str) -> None:
+    out.send(TranscriptionDelta, item_id=item_id, content_index=0, delta=text)
