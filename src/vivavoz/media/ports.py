@@ -19,6 +19,19 @@ class MediaError(Exception):
         self.message = message
 
 
+class MediaFull(MediaError):
+    """No room for another call now."""
+
+
+class PlayoutFull(Exception):
+    """More sound ahead than the engine holds; the writer should have paced itself by ``queued_ms``."""
+
+    def __init__(self, queued_ms: int, limit_ms: int) -> None:
+        super().__init__(f"{queued_ms} ms of sound are queued, at most {limit_ms} ms can be")
+        self.queued_ms = queued_ms
+        self.limit_ms = limit_ms
+
+
 class Played(msgspec.Struct, frozen=True):
     """How much of one tag's sound has left the machine: ``samples`` at 24 kHz, counted from the tag's
     first sample. ``complete`` when everything written under the tag was played and the tag was ended."""
@@ -46,7 +59,7 @@ State = Literal["connecting", "connected", "closed"]
 
 
 class CallSink(Protocol):
-    """Where a media call tells what happened. Called on the loop, never re-entrantly from ``write``/``flush``."""
+    """Where a media call tells what happened. Called on the loop, never from in ``write`` or ``flush``."""
 
     def on_state(self, state: State, reason: str) -> None:
         """``connected``: media and (where offered) the event channel are usable. ``closed``: for good."""
@@ -79,7 +92,9 @@ class MediaCall(Protocol):
         ...
 
     def write(self, pcm: bytes, tag: str) -> None:
-        """Queue sound, ahead of time, any length; the engine owns the 20 ms clock."""
+        """Queue sound, ahead of time, any whole number of samples; the engine owns the 20 ms clock. Raises
+        :class:`PlayoutFull` beyond the limit (120 s by default) and ``ValueError`` for an odd number of bytes
+        or a tag that was ended. After ``close`` it does nothing."""
         ...
 
     def end(self, tag: str) -> None:
@@ -108,7 +123,8 @@ class MediaEngine(Protocol):
     async def start(self) -> None: ...
 
     def accept(self, offer_sdp: str, sink: CallSink) -> tuple[str, MediaCall]:
-        """Answer an offer at once, with all candidates. Raises :class:`MediaError`."""
+        """Answer an offer at once, with all candidates. Raises :class:`MediaError`, of it :class:`MediaFull`
+        when there are as many calls as there may be."""
         ...
 
     async def stop(self) -> None: ...

@@ -1,0 +1,243 @@
+"""The event channel: ordered, reliable messages over SCTP (RFC 8831, RFC 8832).
+
+The association is aiortc's. Its coroutines only ever wait for the transport below to send; ours never
+waits, so they are run to their end on the spot and no task is made for a message.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
+from aiortc.rtcsctptransport import (
+    DATA_CHANNEL_OPEN,
+    SCTP_DATA_LAST_FRAG,
+    WEBRTC_BINARY,
+    WEBRTC_BINARY_EMPTY,
+    WEBRTC_DCEP,
+    WEBRTC_STRING,
+    WEBRTC_STRING_EMPTY,
+    DataChunk,
+    InboundStream,
+    RTCSctpCapabilities,
+    RTCSctpTransport,
+)
+
+log = logging.getLogger(__name__)
+
+_MAX_CHANNELS = 16
+_REORDER_ROOM = 256 * 1024
+_NO_LIMIT = RTCSctpCapabilities(maxMessageSize=0)
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine that never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return
+    coroutine.close()
+    raise RuntimeError("the SCTP association waited for something")
+
+
+class ChannelError(Exception):
+    """The peer broke the protocol or a bound; the association cannot go on."""
+
+
+class _Lower:
+    """What the association knows of DTLS."""
+
+    def __init__(self, *, client: bool, transmit: Callable[[bytes], None]) -> None:
+        self.state = "connected"
+        self._role = "client" if client else "server"
+        self._transmit = transmit
+
+    async def _send_data(self, data: bytes) -> None:
+        self._transmit(data)
+
+    def _register_data_receiver(self, receiver: object) -> None: ...
+
+    def _unregister_data_receiver(self, receiver: object) -> None: ...
+
+
+class _Stream(InboundStream):
+    """Looks for a whole message only when a last fragment is there: aiortc's search is linear in the
+    fragments held, so a large message would cost their square."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lasts = 0
+
+    def add_chunk(self, chunk: DataChunk) -> None:
+        super().add_chunk(chunk)
+        self._lasts += bool(chunk.flags & SCTP_DATA_LAST_FRAG)
+
+    def pop_messages(self) -> Any:
+        if self._lasts:
+            for message in super().pop_messages():
+                self._lasts -= 1
+                yield message
+
+
+class _Association(RTCSctpTransport):
+    """aiortc's association, bounded, with its messages handed straight to the channel."""
+
+    def __init__(self, lower: _Lower, channel: EventChannel, max_message: int) -> None:
+        super().__init__(lower)  # type: ignore[arg-type]
+        self._channel = channel
+        self._room = self._advertised_rwnd = max_message + _REORDER_ROOM
+        self._max_message = max_message
+
+    def _get_inbound_stream(self, stream_id: int) -> InboundStream:
+        stream = self._inbound_streams.get(stream_id)
+        if stream is None:
+            if len(self._inbound_streams) >= 4 * _MAX_CHANNELS:
+                raise ChannelError("too many streams")
+            stream = self._inbound_streams[stream_id] = _Stream()
+        return stream
+
+    async def _receive_data_chunk(self, chunk: DataChunk) -> None:
+        if self._advertised_rwnd < len(chunk.user_data):
+            raise ChannelError("a message is larger than announced")
+        await super()._receive_data_chunk(chunk)
+
+    async def _data_channel_receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
+        known = self._data_channels.get(stream_id)
+        if pp_id == WEBRTC_DCEP:
+            opening = data[:1] == bytes([DATA_CHANNEL_OPEN])
+            if opening and (known is not None or len(self._data_channels) >= _MAX_CHANNELS):
+                return
+            if not opening and known is None:
+                return
+            await super()._data_channel_receive(stream_id, pp_id, data)
+        elif known is None:
+            # A channel that both sides agreed on beforehand opens with its first message.
+            if len(self._data_channels) >= _MAX_CHANNELS:
+                return
+            RTCDataChannel(self, RTCDataChannelParameters(negotiated=True, id=stream_id))
+        if known is None and (channel := self._data_channels.get(stream_id)) is not None:
+            self._channel._opened(channel)
+        self._deliver(pp_id, data)
+
+    def _deliver(self, pp_id: int, data: bytes) -> None:
+        if len(data) > self._max_message:
+            raise ChannelError("a message is larger than announced")
+        if pp_id == WEBRTC_STRING:
+            try:
+                self._channel._on_message(data.decode())
+            except UnicodeDecodeError:
+                self._channel._on_message(data)
+        elif pp_id == WEBRTC_BINARY:
+            self._channel._on_message(data)
+        elif pp_id == WEBRTC_STRING_EMPTY:
+            self._channel._on_message("")
+        elif pp_id == WEBRTC_BINARY_EMPTY:
+            self._channel._on_message(b"")
+
+    def _data_channel_closed(self, stream_id: int) -> None:
+        channel = self._data_channels.get(stream_id)
+        super()._data_channel_closed(stream_id)
+        if channel is not None:
+            self._channel._closed(channel)
+
+    def _set_state(self, state: RTCSctpTransport.State) -> None:
+        super()._set_state(state)
+        if state == self.State.CLOSED:
+            self._channel._closed(None)
+
+
+class EventChannel:
+    """The call's messages, both ways. All of the peer's channels are heard; what we send goes to the first.
+
+    ``on_closed`` says that the peer has closed that channel or the association.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: bool,
+        remote_port: int,
+        transmit: Callable[[bytes], None],
+        on_open: Callable[[], None],
+        on_message: Callable[[str | bytes], None],
+        on_closed: Callable[[], None],
+        max_message: int,
+        max_buffered: int,
+    ) -> None:
+        self._remote_port = remote_port
+        self._on_open = on_open
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._max_buffered = max_buffered
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._main: RTCDataChannel | None = None
+        self._over = False
+        self._association = _Association(_Lower(client=client, transmit=transmit), self, max_message)
+
+    @property
+    def open(self) -> bool:
+        return self._main is not None and not self._over
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of messages not yet handed to the network."""
+        return self._waiting_bytes + (self._main.bufferedAmount if self._main is not None else 0)
+
+    def start(self) -> None:
+        """DTLS is up. Both sides may open the association (RFC 8841 section 9.3)."""
+        _run(self._association.start(_NO_LIMIT, self._remote_port))
+
+    def receive(self, data: bytes) -> None:
+        """An SCTP packet. Raises :class:`ChannelError`."""
+        if self._over:
+            return
+        try:
+            _run(self._association._handle_data(data))
+        except ChannelError:
+            raise
+        except Exception as error:  # aiortc asserts, indexes and unpacks what the peer sent
+            raise ChannelError(f"malformed SCTP ({type(error).__name__})") from error
+
+    def send(self, text: str) -> bool:
+        """Queue a text message, before the channel is open too. False: no room, or the channel is closed."""
+        data = text.encode()
+        if self._over or self.buffered + len(data) > self._max_buffered:
+            return False
+        if self._main is None:
+            self._waiting.append(data)
+            self._waiting_bytes += len(data)
+        else:
+            self._send(self._main, data)
+        return True
+
+    def close(self) -> None:
+        """Abort the association; nothing is called back any more."""
+        if not self._over:
+            self._over = True
+            _run(self._association.stop())
+        self._waiting.clear()
+        self._waiting_bytes = 0
+
+    def _send(self, channel: RTCDataChannel, data: bytes) -> None:
+        kind, payload = (WEBRTC_STRING, data) if data else (WEBRTC_STRING_EMPTY, b"\0")
+        channel._addBufferedAmount(len(payload))
+        self._association._data_channel_queue.append((channel, kind, payload))
+        _run(self._association._data_channel_flush())
+
+    def _opened(self, channel: RTCDataChannel) -> None:
+        if self._main is not None:
+            return
+        self._main = channel
+        while self._waiting:
+            self._send(channel, self._waiting.popleft())
+        self._waiting_bytes = 0
+        self._on_open()
+
+    def _closed(self, channel: RTCDataChannel | None) -> None:
+        if not self._over and (channel is None or channel is self._main):
+            self._over = True
+            self._on_closed()

@@ -1,0 +1,96 @@
+"""The one clock of all calls: every 20 ms each member's turn comes, the members spread over slots so that
+packets leave evenly. One timer, no task."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from typing import Protocol
+
+FRAME = 0.02
+_CATCH_UP = 5  # frames made up for after a stall; what is more is skipped
+_EARLY = 0.0005  # timers may fire this much too soon
+
+
+class Paced(Protocol):
+    def tick(self, now: float, skipped: int) -> None:
+        """One frame is due at ``now`` (monotonic s), after ``skipped`` that never were. Must not raise."""
+        ...
+
+
+class Slots:
+    """Which slot is due when. Pure: times are arguments."""
+
+    def __init__(self, count: int) -> None:
+        self._members: list[list[Paced]] = [[] for _ in range(count)]
+        self._step = FRAME / count
+        self._origin = 0.0
+        self._index = 0
+        self._skipped = [0] * count
+
+    def __len__(self) -> int:
+        return sum(map(len, self._members))
+
+    def add(self, member: Paced, now: float) -> None:
+        if not len(self):
+            self._origin, self._index = now, 1
+            self._skipped = [0] * len(self._members)
+        min(self._members, key=len).append(member)
+
+    def remove(self, member: Paced) -> None:
+        for slot in self._members:
+            if member in slot:
+                slot.remove(member)
+
+    def run(self, now: float) -> float:
+        """Let all that is due happen; the time of the next slot."""
+        due = math.floor((now + _EARLY - self._origin) / self._step)
+        count = len(self._members)
+        late = (due - self._index) // count - _CATCH_UP
+        if late > 0:
+            self._index += late * count
+            self._skipped = [skipped + late for skipped in self._skipped]
+        while self._index <= due and len(self):
+            slot = self._index % count
+            self._index += 1
+            skipped, self._skipped[slot] = self._skipped[slot], 0
+            for member in tuple(self._members[slot]):
+                member.tick(now, skipped)
+        return self._origin + self._index * self._step
+
+
+class Pacer:
+    """:class:`Slots` on an event loop; the timer runs while there are members."""
+
+    def __init__(self, *, slots: int = 4) -> None:
+        self._slots = Slots(slots)
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def add(self, member: Paced) -> None:
+        self._slots.add(member, time.monotonic())
+        if self._timer is None:
+            self._arm(FRAME / 4)
+
+    def remove(self, member: Paced) -> None:
+        self._slots.remove(member)
+        if not len(self._slots):
+            self.stop()
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, delay: float) -> None:
+        # Not below 1 ms: some loops round timers to whole milliseconds and would spin.
+        self._timer = asyncio.get_running_loop().call_later(max(0.001, delay), self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        following = self._slots.run(time.monotonic())
+        if len(self._slots) and self._timer is None:
+            self._arm(following - time.monotonic())

@@ -1,0 +1,280 @@
+"""The receiving half of a stream, as a pure function of packets and time: RTP packets in any order and number
+go in, gapless 24 kHz sound comes out. No clock and no socket here: ``now`` is an argument (s, any origin).
+
+There is no playout buffer, since nobody listens in real time: a packet in order is decoded as it arrives.
+Only a gap makes its successors wait, 60 ms at most, for what may be reordered; then it is concealed.
+
+Time has one rule: what was emitted follows the clock. It may fall behind by ``patience`` (then packets
+have stopped: a short concealment and silence fill up to the clock) and run ahead by ``max_ahead`` (then
+packets are dropped). While packets flow the clock is pulled towards the sender's by at most 0.5 %,
+which covers any crystal, so that drift never cuts or pads speech.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from vivavoz.media.rtcp import ReportBlock
+from vivavoz.media.rtp import RtpPacket
+
+RATE = 24000
+_SILENT_FRAME = bytes(960)
+_DRIFT = 0.005
+_MAX_HELD = 64
+_MAX_DROPOUT = 150  # packets: a larger jump ahead is another stream, not a loss
+_MAX_MISORDER = 100  # packets: one further behind is another stream, not late (RFC 3550 A.1)
+_SHORT_GAP = 3  # frames that are always concealed, even where the clock does not miss them
+_MAX_FILL = 1.0  # s; a longer stall of this process is skipped, not filled
+
+
+class Decoder(Protocol):
+    """A codec's receiving side; PCM16LE mono at 24 kHz out. ``decode`` raises ``ValueError`` for bad data."""
+
+    def decode(self, packet: bytes) -> bytes: ...
+    def conceal(self, samples: int) -> bytes: ...
+    def recover(self, following: bytes, samples: int) -> bytes: ...
+    def reset(self) -> None: ...
+
+
+class Codec(Protocol):
+    """What the receiver must know of one payload type."""
+
+    @property
+    def clock_rate(self) -> int: ...
+    @property
+    def decoder(self) -> Decoder: ...
+
+
+class Receiver:
+    """One incoming stream. ``packet`` and ``tick`` return the sound that is due, possibly empty; call
+    ``tick`` every 20 ms or so."""
+
+    def __init__(
+        self,
+        codecs: Mapping[int, Codec],
+        *,
+        hold: float = 0.06,
+        patience: float = 0.1,
+        max_ahead: float = 1.0,
+    ) -> None:
+        self.packets = 0
+        self.discarded = 0
+        self.concealed = 0
+        """Frames made up for lost packets."""
+        self.jitter = 0.0
+        """Interarrival jitter (s), RFC 3550 section 6.4.1."""
+        self.ssrc: int | None = None
+        self._codecs = codecs
+        self._hold = hold
+        self._patience = int(patience * RATE)
+        self._max_ahead = int(max_ahead * RATE)
+        self._origin: float | None = None
+        self._emitted = 0
+        self._dry = True
+        self._frame = 480
+        self._decoder: Decoder | None = None
+        self._expected = 0
+        self._held: dict[int, tuple[float, RtpPacket]] = {}
+        self._probation: tuple[int, int] | None = None
+        self._transit: tuple[int, float] | None = None
+        self._base = self._highest = self._received = 0
+        self._lost_before = 0
+        self._reported = (0, 0)
+
+    @property
+    def lost(self) -> int:
+        """Packets that never came, over all streams."""
+        return self._lost_before + max(0, self._cumulative_lost())
+
+    # ------------------------------------------------------------------ packets
+
+    def packet(self, now: float, packet: RtpPacket) -> bytes:
+        """A packet has arrived."""
+        if self._origin is None:
+            self._origin = now
+        codec = self._codecs.get(packet.payload_type)
+        if codec is None or not packet.payload:
+            self.discarded += 1
+            return b""
+        delta = self._place(now, packet)
+        if delta is None:
+            self.discarded += 1
+            return b""
+        self.packets += 1
+        self._received += 1
+        self._measure_jitter(now, packet, codec.clock_rate)
+        at = self._expected + delta
+        self._highest = max(self._highest, at)
+        if delta < 0 or at in self._held:
+            self.discarded += 1
+            return b""
+        if delta:
+            self._held[at] = (now, packet)
+            return self._release(now)
+        return self._play(now, packet) + self._drain(now)
+
+    def _place(self, now: float, packet: RtpPacket) -> int | None:
+        """How far the packet is from the expected one; None while it may be a stray."""
+        delta = (packet.sequence - self._expected + 0x8000 & 0xFFFF) - 0x8000
+        if packet.ssrc == self.ssrc and -_MAX_MISORDER <= delta <= _MAX_DROPOUT:
+            self._probation = None
+            return delta
+        follows = (packet.ssrc, packet.sequence)
+        if self.ssrc is not None and self._probation != follows:
+            # Two in a row make a stream (RFC 3550 A.1); one alone is noise.
+            self._probation = (packet.ssrc, packet.sequence + 1 & 0xFFFF)
+            return None
+        self._adopt(now, packet)
+        return 0
+
+    def _adopt(self, now: float, packet: RtpPacket) -> None:
+        """Another stream begins with this packet."""
+        self._lost_before = self.lost
+        self.discarded += len(self._held)
+        self._held.clear()
+        for codec in self._codecs.values():
+            codec.decoder.reset()
+        if not self._emitted:
+            self._origin = now - self._frame / RATE
+        self.ssrc = packet.ssrc
+        self._probation = self._transit = None
+        self._expected = self._base = self._highest = packet.sequence + 0x10000
+        self._received = 0
+        self._reported = (0, 0)
+
+    def _measure_jitter(self, now: float, packet: RtpPacket, rate: int) -> None:
+        if self._transit is not None:
+            timestamp, arrival = self._transit
+            step = (packet.timestamp - timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
+            deviation = abs(now - arrival - step / rate)
+            if deviation < 1:  # a pause of the sender or a jump of its clock is no jitter
+                self.jitter += (deviation - self.jitter) / 16
+        self._transit = (packet.timestamp, now)
+
+    # ------------------------------------------------------------------ order
+
+    def _drain(self, now: float) -> bytes:
+        """What was held and is now in order."""
+        out = b""
+        while held := self._held.pop(self._expected, None):
+            out += self._play(now, held[1])
+        return out
+
+    def _release(self, now: float) -> bytes:
+        """Give up on gaps whose successors have waited long enough."""
+        out = b""
+        while self._held:
+            first = min(self._held)
+            if now - self._held[first][0] < self._hold and len(self._held) <= _MAX_HELD:
+                break
+            _, packet = self._held.pop(first)
+            out += self._bridge(now, first - self._expected, packet)
+            self._expected = first
+            out += self._play(now, packet)
+            out += self._drain(now)
+        return out
+
+    def _bridge(self, now: float, missing: int, following: RtpPacket) -> bytes:
+        """Conceal ``missing`` packets, as far as the clock has not already filled their time."""
+        due = self._behind(now) - (len(self._held) + 1) * self._frame
+        frames = min(missing, max(_SHORT_GAP, due // self._frame))
+        decoder = self._codecs[following.payload_type].decoder
+        out = b""
+        for left in range(frames, 0, -1):
+            if self._behind(now) < self._frame - self._max_ahead:
+                break
+            recoverable = left == 1 and decoder is self._decoder
+            made = self._conceal(self._frame, following.payload if recoverable else None)
+            self.concealed += 1
+            self._emitted += len(made) // 2
+            out += made
+        return out
+
+    def _conceal(self, samples: int, following: bytes | None = None) -> bytes:
+        if self._decoder is not None:
+            try:
+                if following is not None:
+                    return self._decoder.recover(following, samples)
+                return self._decoder.conceal(samples)
+            except ValueError:  # a length that this codec has no frame for, or a broken successor
+                pass
+        return bytes(2 * samples)
+
+    def _play(self, now: float, packet: RtpPacket) -> bytes:
+        self._expected += 1
+        if self._behind(now) < self._frame - self._max_ahead:
+            self.discarded += 1
+            return b""
+        decoder = self._codecs[packet.payload_type].decoder
+        try:
+            pcm = decoder.decode(packet.payload)
+        except ValueError:
+            self.discarded += 1
+            return b""
+        self._decoder, self._dry = decoder, False
+        samples = len(pcm) // 2
+        if samples:
+            self._frame = samples
+        self._emitted += samples
+        self._follow(now, samples)
+        return pcm
+
+    # ------------------------------------------------------------------ time
+
+    def _behind(self, now: float) -> int:
+        """How many samples the clock is ahead of what was emitted; negative when it is behind."""
+        assert self._origin is not None
+        return int((now - self._origin) * RATE) - self._emitted
+
+    def _follow(self, now: float, samples: int) -> None:
+        """Pull the clock a little towards the sender's."""
+        assert self._origin is not None
+        limit = samples * _DRIFT
+        self._origin += max(-limit, min(limit, self._behind(now))) / RATE
+
+    def tick(self, now: float) -> bytes:
+        """Time passes."""
+        if self._origin is None:
+            self._origin = now
+        out = self._release(now)
+        behind = self._behind(now)
+        if self._held or behind < self._patience:
+            return out
+        if behind > _MAX_FILL * RATE:
+            self._origin += behind / RATE - _MAX_FILL
+            behind = int(_MAX_FILL * RATE)
+        frames = behind // 480
+        made = b""
+        if not self._dry and self._decoder is not None:
+            # The word that was cut off fades out instead of clicking.
+            made = self._conceal(480) + self._conceal(480)
+            self.concealed += 2
+        self._dry = True
+        made += _SILENT_FRAME * max(0, frames - len(made) // 960)
+        self._emitted += len(made) // 2
+        return out + made
+
+    # ------------------------------------------------------------------ reports
+
+    def _cumulative_lost(self) -> int:
+        return self._highest - self._base + 1 - self._received if self.ssrc is not None else 0
+
+    def report(self, last_sr: int, delay_since_sr: float, clock_rate: int) -> ReportBlock | None:
+        """The receiver report block since the last call; None before the first packet."""
+        if self.ssrc is None:
+            return None
+        expected = self._highest - self._base + 1
+        before_expected, before_received = self._reported
+        new = expected - before_expected
+        missing = new - (self._received - before_received)
+        self._reported = (expected, self._received)
+        return ReportBlock(
+            ssrc=self.ssrc,
+            fraction_lost=min(255, missing * 256 // new) if new > 0 and missing > 0 else 0,
+            lost=self._cumulative_lost(),
+            highest=self._highest - 0x10000,
+            jitter=int(self.jitter * clock_rate) & 0xFFFFFFFF,
+            last_sr=last_sr,
+            delay_since_sr=min(0xFFFFFFFF, int(delay_since_sr * 65536)) if last_sr else 0,
+        )
