@@ -52,7 +52,7 @@ export async function mintToken() {
   if (kept === null) {
     const response = await request("token");
     if (response.ok) return response.json();
-    if (response.status === 403) throw new CallError("refused", { status: 403 });
+    // 401: a key is needed. 403: this page is not welcome, and no key would change that.
     throw await failure(response);
   }
   const response = await request(SECRETS, {
