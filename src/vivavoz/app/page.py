@@ -1,0 +1,88 @@
+"""The page at ``/``: static files, listed once at start, with headers that keep everything foreign out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from vivavoz.app.token import TokenRoute
+
+TYPES = {
+    ".css": "text/css",
+    ".html": "text/html",
+    ".ico": "image/x-icon",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".mjs": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain",
+    ".wasm": "application/wasm",
+    ".wav": "audio/wav",
+    ".webmanifest": "application/manifest+json",
+    ".woff2": "font/woff2",
+}
+"""What a file is served as. Files of other kinds are not served."""
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "font-src 'self'",
+            "media-src 'self' blob: mediastream:",
+            "connect-src 'self'",
+            "worker-src 'self'",
+            "manifest-src 'self'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # Checked by its ETag every time: after an upgrade nobody runs half of the old page.
+    "Cache-Control": "no-cache",
+}
+
+
+def web_root() -> Path:
+    """The folder that ships in the package."""
+    return Path(str(resources.files("vivavoz.app"))) / "web"
+
+
+def page_routes(token: TokenRoute, root: Path | None = None) -> list[web.RouteDef]:
+    """Routes of the page and of its token; empty where the package carries no page."""
+    routes = [web.get(path, _serve(file)) for path, file in _files(root or web_root())]
+    return [*routes, web.get("/token", token.get, allow_head=False)] if routes else []
+
+
+def _files(root: Path) -> Iterator[tuple[str, Path]]:
+    if not (root / "index.html").is_file():
+        return
+    yield "/", root / "index.html"
+    for file in sorted(root.rglob("*")):
+        if file.is_file() and file.suffix in TYPES:
+            yield "/" + file.relative_to(root).as_posix(), file
+
+
+def _serve(file: Path) -> Handler:
+    kind = TYPES[file.suffix]
+    if kind.startswith("text/"):
+        kind += "; charset=utf-8"
+    headers = {**SECURITY_HEADERS, "Content-Type": kind}
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(file, headers=headers)
+
+    return handler

@@ -1,0 +1,82 @@
+"""Which worker holds a call, and which one takes a new one.
+
+Everything that looks a call up asks a :class:`Directory`; everything that opens one asks a
+:class:`Placement`. More workers, more nodes or a cluster's own directory are other implementations of these
+two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+_CALL_ID = re.compile(r"rtc_[0-9a-f]{32}")
+
+TAG_DIGITS = 2
+"""A call id is ``rtc_`` and 32 hex digits, of which the first two are the tag of the worker it lives in."""
+
+
+class Here(NamedTuple):
+    """In this worker, if anywhere."""
+
+
+class Elsewhere(NamedTuple):
+    """In a worker that listens on this unix socket."""
+
+    socket: Path
+
+
+Place = Here | Elsewhere
+
+
+class Directory(Protocol):
+    async def find(self, call_id: str) -> Place | None:
+        """Where a call would be. None: an id that no worker can have given out."""
+        ...
+
+
+class Placement(Protocol):
+    async def place(self, model: str) -> Place:
+        """Where a new call of ``model`` shall live."""
+        ...
+
+
+def worker_tag(index: int) -> str:
+    """The tag inside the ids of the calls of worker ``index`` (0..255)."""
+    if not 0 <= index < 16**TAG_DIGITS:
+        raise ValueError(f"no worker can have the number {index}")
+    return f"{index:0{TAG_DIGITS}x}"
+
+
+class LocalDirectory:
+    """One worker: every call is here."""
+
+    async def find(self, call_id: str) -> Place | None:
+        return Here() if _CALL_ID.fullmatch(call_id) else None
+
+
+class WorkerDirectory:
+    """The workers of one machine: the tag in the id says which one, so nothing is shared or looked up."""
+
+    def __init__(self, own_tag: str, sockets: Mapping[str, Path]) -> None:
+        """``sockets``: the unix sockets of all workers, by tag."""
+        self._own_tag = own_tag
+        self._sockets = dict(sockets)
+
+    async def find(self, call_id: str) -> Place | None:
+        if not _CALL_ID.fullmatch(call_id):
+            return None
+        tag = call_id.removeprefix("rtc_")[:TAG_DIGITS]
+        if tag == self._own_tag:
+            return Here()
+        socket = self._sockets.get(tag)
+        return Elsewhere(socket) if socket else None
+
+
+class PlaceHere:
+    """A new call lives where its request arrived: the kernel has spread the connections already."""
+
+    async def place(self, model: str) -> Place:
+        return Here()

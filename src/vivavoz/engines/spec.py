@@ -1,0 +1,53 @@
+"""How a set of engines is written down; ``build.py`` makes the set from it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+BUILT_IN_SETS = ("scripted", "embedded")
+
+
+class RemoteStage(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="remote"
+):
+    """One stage served by an OpenAI-compatible endpoint."""
+
+    base_url: Annotated[str, Meta(pattern=r"^https?://")]
+    model: str
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the endpoint's key; None: no key is sent."""
+    voice: str | None = None
+    timeout_seconds: Annotated[float, Meta(gt=0)] = 30.0
+
+
+class EmbeddedStage(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="embedded"
+):
+    """One stage served on this machine, by a model of the catalogue (``vivavoz models``)."""
+
+    model: str | None = None
+    threads: Annotated[int, Meta(ge=1, le=256)] | None = None
+
+
+Stage = Literal["scripted", "embedded", "none"] | RemoteStage | EmbeddedStage
+
+
+class EngineSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which engine does which stage of a call. Stages that are not named are ``base``'s."""
+
+    base: Literal["scripted", "embedded"] = "embedded"
+    vad: Literal["scripted", "embedded"] | EmbeddedStage | None = None
+    turn: Literal["none", "embedded"] | EmbeddedStage | None = None
+    stt: Stage | None = None
+    llm: Stage | None = None
+    tts: Stage | None = None
+    script: str | None = None
+    """Conversation script of the scripted stages; None: the one that ships."""
+
+    def stage(self, name: str) -> Stage:
+        """What does ``name`` (vad, turn, stt, llm or tts) in this set."""
+        chosen: Stage | None = getattr(self, name)
+        return self.base if chosen is None else chosen

@@ -1,0 +1,77 @@
+"""``POST /realtime/calls`` (an SDP offer in, the answer out) and ``…/{id}/hangup``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from aiohttp import web
+
+from vivavoz.cluster.directory import Elsewhere, Place
+from vivavoz.cluster.relay import OwnerUnreachable, relay_http, was_relayed
+from vivavoz.media.ports import MediaError
+from vivavoz.server.bodies import read_offer
+from vivavoz.server.errors import ApiError, call_not_found, unavailable
+from vivavoz.server.opening import open_call
+from vivavoz.server.ports import OpenCall
+from vivavoz.server.service import SERVICE, Service
+
+_HANGUP_WAIT_S = 2.0
+
+
+async def create(request: web.Request) -> web.StreamResponse:
+    service: Service = request.app[SERVICE]
+    principal = await service.auth.identify(request)
+    offer = await read_offer(request, service.config.limits)
+    call = await open_call(request, principal, offer.session)
+    try:
+        answer = service.accept(offer.sdp, call, request.query.get("webrtcfilter") == "on")
+    except MediaError as error:
+        call.hangup("offer refused")
+        raise ApiError(400, error.message, code="invalid_offer", param="sdp") from None
+    except BaseException:
+        call.hangup("offer failed")
+        raise
+    # Relative and without the prefix that was used: both clouds write it so, and clients parse it.
+    return web.Response(
+        status=201,
+        text=answer,
+        content_type="application/sdp",
+        headers={"Location": f"/v1/realtime/calls/{call.id}"},
+    )
+
+
+async def hangup(request: web.Request) -> web.StreamResponse:
+    service: Service = request.app[SERVICE]
+    await service.auth.require_key(request)
+    call_id = request.match_info["call_id"]
+    found = await find_call(request, call_id)
+    if isinstance(found, Elsewhere):
+        try:
+            return await relay_http(request, found.socket)
+        except OwnerUnreachable:
+            raise owner_unreachable() from None
+    found.hangup("hung up by the application")
+    # So that whoever asks next is told that the call is gone.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_HANGUP_WAIT_S):
+            await found.closed.wait()
+    return web.Response(status=200)
+
+
+async def find_call(request: web.Request, call_id: str) -> OpenCall | Elsewhere:
+    """A call of this worker, or where it would be. Raises ApiError (404)."""
+    service: Service = request.app[SERVICE]
+    call = service.calls.get(call_id)
+    if call is not None and not call.closed.is_set():
+        return call
+    place: Place | None = None if call is not None else await service.directory.find(call_id)
+    if isinstance(place, Elsewhere) and not was_relayed(request):
+        return place
+    raise call_not_found(call_id)
+
+
+def owner_unreachable() -> ApiError:
+    return unavailable(
+        "The worker that holds this call does not answer.", code="worker_unreachable", retry_after_s=1
+    )

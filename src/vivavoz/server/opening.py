@@ -1,0 +1,91 @@
+"""Opening a call: the one way in, whatever the transport, with every refusal in HTTP's words."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from vivavoz.call.registry import AtCapacity, UnknownModel
+from vivavoz.server.auth import Principal
+from vivavoz.server.engine_pool import NotReady
+from vivavoz.server.errors import ApiError, unavailable
+from vivavoz.server.ports import OpenCall
+from vivavoz.server.service import SERVICE, Service
+from vivavoz.wire.options import SessionPatch
+
+
+def model_not_found(request: web.Request, model: str) -> ApiError:
+    """404 in the words of the cloud whose path was used."""
+    azure = request.path.startswith("/openai/")
+    return ApiError(
+        404,
+        f"The model '{model[:120]}' does not exist here: it is not configured and strict_models is on.",
+        code="DeploymentNotFound" if azure else "model_not_found",
+        param="model",
+    )
+
+
+def named_model(request: web.Request, session: SessionPatch | None, principal: Principal) -> str | None:
+    """The model that the request asks for: in the session, in the token, or in the URL, where Azure's
+    clients call it ``deployment``."""
+    if session is not None and isinstance(session.model, str) and session.model:
+        return session.model
+    if principal.secret is not None and principal.secret.model:
+        return principal.secret.model
+    return request.query.get("model") or request.query.get("deployment") or None
+
+
+async def open_call(request: web.Request, principal: Principal, session: SessionPatch | None) -> OpenCall:
+    """A new call, its session from ``session``, else from the token. Raises ApiError, ProtocolError."""
+    service: Service = request.app[SERVICE]
+    secret = principal.secret
+    if session is None and secret is not None:
+        session = secret.session
+    model = named_model(request, session, principal) or service.config.default_model
+    await ensure_serving(request, service, model)
+    try:
+        return service.calls.open(
+            session,
+            model,
+            session_id=secret.session_id if secret is not None else None,
+            client=request.remote or "",
+        )
+    except AtCapacity:
+        raise unavailable(
+            "All sessions of this server are in use. Try again shortly.",
+            code="server_at_capacity",
+            retry_after_s=5,
+        ) from None
+    except UnknownModel:
+        raise model_not_found(request, model) from None
+
+
+async def ensure_serving(request: web.Request, service: Service, model: str) -> None:
+    """Engines that still load get a moment. Raises ApiError (503, 404)."""
+    if service.draining:
+        raise draining(service)
+    try:
+        await service.engines.wait_ready(model, service.config.server.ready_wait_seconds)
+    except KeyError:
+        raise model_not_found(request, model) from None
+    except NotReady as reason:
+        if reason.failed:
+            raise unavailable(
+                f"The engines '{reason.set_name}' could not be loaded; /healthz says why.",
+                code="engines_failed",
+                retry_after_s=60,
+            ) from None
+        raise unavailable(
+            f"The engines '{reason.set_name}' are still loading. Try again shortly.",
+            code="engines_loading",
+            retry_after_s=2,
+        ) from None
+    if service.draining:
+        raise draining(service)
+
+
+def draining(service: Service) -> ApiError:
+    return unavailable(
+        "The server is shutting down and takes no new calls.",
+        code="server_draining",
+        retry_after_s=max(5.0, service.config.server.drain_seconds),
+    )

@@ -1,0 +1,50 @@
+"""What the HTTP side needs of the calls and of the media, and no more than that."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from vivavoz.transports.port import Attachment, Transport
+from vivavoz.wire.options import SessionPatch
+
+
+class OpenCall(Protocol):
+    """One live call."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def session_id(self) -> str: ...
+
+    @property
+    def closed(self) -> asyncio.Event: ...
+
+    def attach(self, transport: Transport) -> Attachment: ...
+
+    def hangup(self, reason: str) -> None: ...
+
+
+class Calls(Protocol):
+    """The calls alive in this worker."""
+
+    def open(
+        self,
+        session: SessionPatch | None,
+        model: str | None,
+        *,
+        session_id: str | None = None,
+        client: str = "",
+    ) -> OpenCall:
+        """Raises AtCapacity, UnknownModel, ProtocolError."""
+        ...
+
+    def get(self, call_id: str) -> OpenCall | None: ...
+
+    def __len__(self) -> int: ...
+
+
+Accept = Callable[[str, OpenCall, bool], str]
+"""``(offer, call, filtered) -> answer``: a WebRTC transport for the call. Raises MediaError."""
