@@ -117,3 +117,33 @@ class EnergyVad:
 
     def open(self) -> EnergyVadStream:
         return EnergyVadStream()
+
+
+class SpeechMeter:
+    """How much of an utterance is sound, for engines that must not be asked about silence. Keeps counts,
+    never the audio."""
+
+    def __init__(self) -> None:
+        self._stream = EnergyVadStream()
+        self._voiced = 0
+        self._first: int | None = None
+        self._last = 0
+
+    def feed(self, pcm: bytes) -> None:
+        """Listen to the next piece of the utterance (mono s16le 24 kHz, any even length)."""
+        for score in self._stream.score_now(pcm):
+            if score.probability >= 0.5:
+                self._voiced += FRAME
+                self._last = score.end_sample
+                if self._first is None:
+                    self._first = score.end_sample - FRAME
+
+    @property
+    def voiced_ms(self) -> float:
+        """Sum of all frames with sound in them."""
+        return self._voiced * 1000 / SAMPLE_RATE
+
+    @property
+    def span_ms(self) -> float:
+        """From the first frame with sound to the last."""
+        return 0.0 if self._first is None else (self._last - self._first) * 1000 / SAMPLE_RATE

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 
 from vivavoz.engines.ports import (
     EngineError,
@@ -38,7 +39,7 @@ def input_tokens(scene: Scene, options: ReplyOptions) -> int:
     return count_tokens(options, (*scene.heard, *scene.outputs))
 
 
-async def stream(given: Answer, scene: Scene, options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
+async def stream(given: Answer, scene: Scene, options: ReplyOptions) -> AsyncGenerator[ReplyDelta, None]:
     """Deliver an answer: its tokens, its usage and why it ended; or its failure, where the script has one."""
     failure = given.failure("llm")
     allowed = options.max_output_tokens
@@ -75,5 +76,6 @@ class ScriptedLlm:
         scene = read(items)
         given = answer(self._script, scene, options)
         self._state.answer = given
-        async for delta in stream(given, scene, options):
-            yield delta
+        async with aclosing(stream(given, scene, options)) as deltas:
+            async for delta in deltas:
+                yield delta

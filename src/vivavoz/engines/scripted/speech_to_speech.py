@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 
+from vivavoz.engines.energy_vad import SpeechMeter
 from vivavoz.engines.ports import (
     ReplyDelta,
     ReplyOptions,
@@ -18,7 +20,7 @@ from vivavoz.engines.scripted.llm import stream
 from vivavoz.engines.scripted.plot import read
 from vivavoz.engines.scripted.script import Script
 from vivavoz.engines.scripted.state import CallState
-from vivavoz.engines.scripted.stt import Listener, heard_words, recognise
+from vivavoz.engines.scripted.stt import LEAST_SPEECH_MS, heard_words, recognise
 from vivavoz.engines.scripted.tts import Speaker, WordCutter
 from vivavoz.wire.items import Item
 
@@ -38,23 +40,25 @@ class ScriptedSpeechToSpeech:
     ) -> AsyncIterator[Transcript | Speech | ReplyDelta]:
         spoken: str | None = None
         if audio:
-            listener = Listener()
+            meter = SpeechMeter()
             for start in range(0, len(audio), _FED_AT_ONCE):
-                listener.feed(audio[start : start + _FED_AT_ONCE])
+                meter.feed(audio[start : start + _FED_AT_ONCE])
                 await wait_ms(0)
             spoken = ""
-            if listener.heard_speech:
+            if meter.voiced_ms >= LEAST_SPEECH_MS:
                 turn = self._state.next_spoken_turn(self._script)
-                spoken = heard_words(self._script, turn, listener.seconds)
-                async for transcript in recognise(self._script, turn, spoken):
-                    yield transcript
+                spoken = heard_words(self._script, turn, meter.span_ms / 1000)
+                async with aclosing(recognise(self._script, turn, spoken)) as transcripts:
+                    async for transcript in transcripts:
+                        yield transcript
             else:
                 yield Transcript("", final=True)
         scene = read(items, spoken)
         given = answer(self._script, scene, options)
         cutter, speaker = WordCutter(), Speaker(speech)
-        async for delta in stream(given, scene, options):
-            for word in cutter.feed(delta.text) if isinstance(delta, TextDelta) else cutter.finish():
-                yield await speaker.say(word, given)
-            if not isinstance(delta, TextDelta):
-                yield delta
+        async with aclosing(stream(given, scene, options)) as deltas:
+            async for delta in deltas:
+                for word in cutter.feed(delta.text) if isinstance(delta, TextDelta) else cutter.finish():
+                    yield await speaker.say(word, given)
+                if not isinstance(delta, TextDelta):
+                    yield delta

@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
-from vivavoz.engines.energy_vad import FRAME, EnergyVadStream
-from vivavoz.engines.ports import SAMPLE_RATE, EngineError, SttOptions, Transcript
+from vivavoz.engines.energy_vad import SpeechMeter
+from vivavoz.engines.ports import EngineError, SttOptions, Transcript
 from vivavoz.engines.scripted.brain import words
 from vivavoz.engines.scripted.clock import wait_ms
 from vivavoz.engines.scripted.script import Script, Turn
 from vivavoz.engines.scripted.state import CallState
 
-LEAST_SPEECH = SAMPLE_RATE // 10
-"""Less sound than this (100 ms, in samples) is no word."""
-
-
-class Listener:
-    """Measures how much of an utterance is sound. Keeps counts, never the audio."""
-
-    def __init__(self) -> None:
-        self._vad = EnergyVadStream()
-        self._voiced = 0
-        self._first: int | None = None
-        self._last = 0
-
-    def feed(self, pcm: bytes) -> None:
-        for score in self._vad.score_now(pcm):
-            if score.probability >= 0.5:
-                self._voiced += FRAME
-                self._last = score.end_sample
-                if self._first is None:
-                    self._first = score.end_sample - FRAME
-
-    @property
-    def heard_speech(self) -> bool:
-        return self._voiced >= LEAST_SPEECH
-
-    @property
-    def seconds(self) -> float:
-        """From the first sound to the last."""
-        return 0.0 if self._first is None else (self._last - self._first) / SAMPLE_RATE
+LEAST_SPEECH_MS = 100
+"""Less sound than this is no word."""
 
 
 def heard_words(script: Script, turn: Turn | None, seconds: float) -> str:
@@ -59,19 +33,20 @@ class ScriptedStt:
         self._state = state
 
     async def transcribe(self, audio: AsyncIterator[bytes], options: SttOptions) -> AsyncIterator[Transcript]:
-        listener = Listener()
+        meter = SpeechMeter()
         async for pcm in audio:
-            listener.feed(pcm)
-        if not listener.heard_speech:
+            meter.feed(pcm)
+        if meter.voiced_ms < LEAST_SPEECH_MS:
             yield Transcript("", final=True)
             return
         turn = self._state.next_spoken_turn(self._script)
-        text = heard_words(self._script, turn, listener.seconds)
-        async for transcript in recognise(self._script, turn, text):
-            yield transcript
+        text = heard_words(self._script, turn, meter.span_ms / 1000)
+        async with aclosing(recognise(self._script, turn, text)) as transcripts:
+            async for transcript in transcripts:
+                yield transcript
 
 
-async def recognise(script: Script, turn: Turn | None, text: str) -> AsyncIterator[Transcript]:
+async def recognise(script: Script, turn: Turn | None, text: str) -> AsyncGenerator[Transcript, None]:
     """Deliver ``text`` in two pieces and whole, as late and as broken as the script wants it."""
     delays = script.defaults.delays if turn is None else turn.delays.over(script.defaults.delays)
     failure = None if turn is None else turn.failure("stt")

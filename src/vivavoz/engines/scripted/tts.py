@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from vivavoz.engines.ports import EngineError, Speech, SpeechOptions
 from vivavoz.engines.scripted.brain import Answer
@@ -33,7 +34,7 @@ class WordCutter:
         return [word] if word else []
 
 
-async def cut(text: AsyncIterator[str]) -> AsyncIterator[str]:
+async def cut(text: AsyncIterator[str]) -> AsyncGenerator[str, None]:
     """The words of ``text``; they join to exactly it."""
     cutter = WordCutter()
     async for piece in text:
@@ -68,7 +69,8 @@ class ScriptedTts:
     async def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
         speaker = Speaker(options)
         given: Answer | None = None
-        async for word in cut(text):
-            # Looked at when the first word is there: by then the model has begun the answer it belongs to.
-            given = given or self._state.answer
-            yield await speaker.say(word, given)
+        async with aclosing(cut(text)) as words:
+            async for word in words:
+                # Looked at when the first word is there: by then the model has begun its answer.
+                given = given or self._state.answer
+                yield await speaker.say(word, given)
