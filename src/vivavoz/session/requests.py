@@ -16,7 +16,7 @@ from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms, to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
 from vivavoz.session.response import Plan
-from vivavoz.session.state import State
+from vivavoz.session.state import Settings, State
 from vivavoz.session.turn import Turn, padding_samples
 from vivavoz.wire.base import UNSET
 from vivavoz.wire.client_events import (
@@ -37,7 +37,8 @@ from vivavoz.wire.items import InputAudio, Item, Message
 from vivavoz.wire.options import (
     AudioFormat,
     NamedFunction,
-    SessionPatch,
+    ServerVad,
+    SessionOptions,
     check_modalities,
     merge,
     session_object,
@@ -60,49 +61,52 @@ MIN_COMMIT_MS = 100
 
 def session_update(state: State, out: Output, event: SessionUpdate) -> None:
     """A deep merge; invalid: one error, nothing applied. Answered every time, even where nothing changed."""
+    patch = event.session
+    if state.settings.model_given:
+        # The model cannot change after creation. Clients repeat it (some, a default of their own), so
+        # naming one is no error: it counts only where nobody has named one before.
+        patch = msgspec.structs.replace(patch, model=UNSET)
     try:
-        patch = _named_model(state, event.session)
         options = merge(state.options, patch)
-        voice = options.audio.output.voice
-        check_voice(state, voice, "audio.output.voice")
-        if state.voiced and voice != state.options.audio.output.voice:
+        check_options(state.settings, options)
+        if state.voiced and options.audio.output.voice != state.options.audio.output.voice:
             raise ProtocolError(
                 "Cannot update a conversation's voice if assistant audio is present.",
                 code="cannot_update_voice",
                 param="audio.output.voice",
             )
-        detection = options.audio.input.turn_detection
-        if getattr(detection, "idle_timeout_ms", None) is not None:
-            raise invalid_value(
-                "Idle timeouts are not supported yet: 'audio.input.turn_detection.idle_timeout_ms' must be "
-                "null.",
-                "audio.input.turn_detection.idle_timeout_ms",
-            )
     except ProtocolError as error:
         raise error.under("session") from None
-    before = state.options.audio.input.turn_detection
-    if detection is None and before is not None:
-        rules.abandon_turn(state, out)
-    elif detection is not None and before is None:
-        state.turn = Turn.listening(state.audio.end)
+    if patch.model is not UNSET:
+        state.settings = msgspec.structs.replace(state.settings, model_given=True)
+    _switch_turn_detection(state, out, options)
     state.options = options
     out.send(SessionUpdated, session=session_object(options, state.id, state.settings.expires_at))
 
 
-def _named_model(state: State, patch: SessionPatch) -> SessionPatch:
-    """The model cannot change after creation. Clients repeat it (some, a default of their own), so naming
-    one is no error: it counts only where nobody has named one before."""
-    if state.settings.model_given:
-        return msgspec.structs.replace(patch, model=UNSET)
-    if patch.model is not UNSET:
-        state.settings = msgspec.structs.replace(state.settings, model_given=True)
-    return patch
+def _switch_turn_detection(state: State, out: Output, options: SessionOptions) -> None:
+    before, after = state.options.audio.input.turn_detection, options.audio.input.turn_detection
+    if before is not None and after is None:
+        rules.abandon_turn(state, out)
+    elif before is None and after is not None:
+        state.turn = Turn.listening(state.audio.end)
 
 
-def check_voice(state: State, voice: Any, param: str) -> None:
+def check_options(settings: Settings, options: SessionOptions) -> None:
+    """What this server can do of what may be asked. Raises :class:`ProtocolError`, seen from the session."""
+    check_voice(settings, options.audio.output.voice, "audio.output.voice")
+    detection = options.audio.input.turn_detection
+    if isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None:
+        raise invalid_value(
+            "Idle timeouts are not supported yet: 'audio.input.turn_detection.idle_timeout_ms' must be null.",
+            "audio.input.turn_detection.idle_timeout_ms",
+        )
+
+
+def check_voice(settings: Settings, voice: Any, param: str) -> None:
     name = voice_name(voice)
-    if name not in state.settings.voices:
-        known = [f"'{v}'" for v in state.settings.voices]
+    if name not in settings.voices:
+        known = [f"'{v}'" for v in settings.voices]
         raise invalid_value(
             f"Invalid value: '{name[:100]}'. Supported values are: {', '.join(known[:-1])} and {known[-1]}.",
             param,
@@ -320,7 +324,7 @@ def _plan(state: State, patch: ResponsePatch) -> Plan:
         if isinstance(output.format, AudioFormat):
             plan.format = output.format
         if output.voice is not UNSET:
-            check_voice(state, output.voice, "audio.output.voice")
+            check_voice(state.settings, output.voice, "audio.output.voice")
             plan.voice = output.voice
     if isinstance(plan.tool_choice, NamedFunction):
         name = plan.tool_choice.name

@@ -40,10 +40,13 @@ class Session:
         settings: Settings | None = None,
         session_id: str | None = None,
     ) -> None:
+        """Raises :class:`ProtocolError` where ``options`` ask for what ``settings`` cannot give."""
+        settings = settings or Settings()
+        requests.check_options(settings, options)
         self._state = State(
             id=session_id or ids.next("sess"),
             ids=ids,
-            settings=settings or Settings(),
+            settings=settings,
             options=options,
             conversation=Conversation(id=ids.next("conv")),
             audio=InputAudio(),

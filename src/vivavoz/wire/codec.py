@@ -75,6 +75,13 @@ def encode(event: ServerEvent | msgspec.Struct) -> bytes:
     return _encoder.encode(event)
 
 
+def plain(value: msgspec.Struct) -> dict[str, Any]:
+    """One wire object as plain dictionaries and lists, absent members left out."""
+    built = msgspec.to_builtins(value)
+    assert isinstance(built, dict)
+    return built
+
+
 def pack(value: Any) -> bytes:
     """A compact binary form of the session's own state and of traces (MessagePack)."""
     return msgspec.msgpack.encode(value)

@@ -1,0 +1,309 @@
+"""``Call``: one session with its transports and engines, and the loop that carries out its effects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
+from vivavoz.call.jobs import JobRunner
+from vivavoz.call.settings import CallSettings
+from vivavoz.call.sound import InputDecoder
+from vivavoz.call.trace import TraceWriter
+from vivavoz.engines.ports import Engines, VadStream
+from vivavoz.media.ports import Played
+from vivavoz.session import effects
+from vivavoz.session.effects import Effect
+from vivavoz.session.inputs import (
+    Attached,
+    AudioReceived,
+    AudioScored,
+    Flushed,
+    Input,
+    ItemPlayed,
+    PlaybackEnded,
+    PlaybackStarted,
+    Received,
+    Refused,
+    TimePassed,
+)
+from vivavoz.session.session import Session
+from vivavoz.transports.port import Attachment, Transport
+from vivavoz.wire.codec import decode_client_event
+from vivavoz.wire.errors import ProtocolError
+
+log = logging.getLogger("vivavoz.call")
+
+_SCORED_AT_ONCE = 48_000
+"""Bytes (1 s) that the VAD is given in one go, so that a huge append leaves others their turn."""
+
+CLOSE_NORMAL = 1000
+CLOSE_INTERNAL_ERROR = 1011
+CLOSE_TRY_AGAIN = 1013
+
+
+class Handle:
+    """One transport's handle on its call."""
+
+    def __init__(self, call: Call, transport: Transport, name: str) -> None:
+        self.transport = transport
+        self.name = name
+        self._call = call
+        self._gone = False
+
+    @property
+    def call_id(self) -> str:
+        return self._call.id
+
+    def ready(self) -> None:
+        self._call.tell(Attached(sender=self.name, kind=self.transport.kind))
+
+    def received(self, data: str | bytes) -> None:
+        if not self._gone and not self._call.inbox.put(Message(self.name, data)):
+            self.transport.close(CLOSE_TRY_AGAIN, "Too many events are waiting to be handled.")
+
+    def audio(self, pcm: bytes) -> None:
+        if not self._gone and not self._call.inbox.put(Sound(pcm)):
+            self.transport.close(CLOSE_TRY_AGAIN, "Too much sound is waiting to be handled.")
+
+    def playing(self, tag: str) -> None:
+        self._call.tell(PlaybackStarted(item_id=tag))
+
+    def played(self, played: Played) -> None:
+        self._call.tell(PlaybackEnded(item_id=played.tag))
+
+    def lost(self, reason: str) -> None:
+        if not self._gone:
+            self._gone = True
+            self._call.detached(self, reason)
+
+
+class Call:
+    """Made and run by the registry. Everything that happens to it goes through one bounded inbox and is
+    handled in order by one task; its jobs are the only other tasks."""
+
+    def __init__(
+        self,
+        call_id: str,
+        session: Session,
+        engines: Engines,
+        settings: CallSettings,
+        trace: TraceWriter | None = None,
+    ) -> None:
+        self.id = call_id
+        self.session_id = session.id
+        self.closed = asyncio.Event()
+        self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes)
+        self._session = session
+        self._engines = engines
+        self._settings = settings
+        self._trace = trace
+        self._vad: VadStream | None = None
+        self._vad_base = 0
+        self._vad_next = -1
+        self._decoder = InputDecoder()
+        self._attached: dict[str, Handle] = {}
+        self._count = 0
+        self._main: Handle | None = None
+        self._over: tuple[int, str] | None = None
+        self._stop = asyncio.Event()
+        self._jobs: JobRunner | None = None
+        self._clock: Callable[[], float] = asyncio.get_running_loop().time
+
+    # ---------------------------------------------------------------------------- for transports
+
+    def attach(self, transport: Transport) -> Attachment:
+        """Join a connection to the call. A connection that comes too late is closed at once."""
+        self._count += 1
+        attached = Handle(self, transport, f"t{self._count}")
+        if self._over is not None:
+            transport.close(CLOSE_NORMAL, "The call has ended.")
+            return attached
+        self._attached[attached.name] = attached
+        if transport.kind != "sideband":
+            self._main = attached
+        return attached
+
+    def detached(self, attached: Handle, reason: str) -> None:
+        self._attached.pop(attached.name, None)
+        if attached is self._main:
+            self.hangup(f"the client is gone: {reason}")
+
+    def tell(self, input: Input) -> None:
+        """Something happened that must not be lost."""
+        if self._over is None:
+            self.inbox.force(input)
+
+    def hangup(self, reason: str, code: int = CLOSE_NORMAL) -> None:
+        """End the call. Idempotent."""
+        if self._over is None:
+            self._over = (code, reason)
+            self._stop.set()
+
+    # ---------------------------------------------------------------------------- its life
+
+    async def run(self) -> None:
+        """Live until hung up. Returns when everything of the call is gone; raises nothing."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                self._jobs = JobRunner(
+                    self._engines, group, self._told, self._pace, self._settings.engine_seconds
+                )
+                loop = group.create_task(self._handle_all(), name=f"{self.id}-inbox")
+                clock = group.create_task(self._keep_time(), name=f"{self.id}-clock")
+                await self._stop.wait()
+                loop.cancel()
+                clock.cancel()
+                self._jobs.cancel_all()
+        except Exception:
+            log.exception("call %s broke", self.id)
+            self.hangup("internal error", CLOSE_INTERNAL_ERROR)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        code, reason = self._over or (CLOSE_INTERNAL_ERROR, "internal error")
+        self._over = (code, reason)
+        for attached in list(self._attached.values()):
+            attached.transport.close(code, reason if attached is self._main else "The call has ended.")
+        self._attached.clear()
+        self._main = None
+        if self._trace is not None:
+            self._trace.close()
+        self.closed.set()
+
+    async def _keep_time(self) -> None:
+        """The first connection must come soon; then the session's own deadline counts."""
+        await asyncio.sleep(self._settings.connect_seconds)
+        if self._count == 0:
+            self.hangup("nobody connected")
+        while True:
+            deadline = self._session.deadline
+            wait = 3600.0 if deadline is None else max(deadline - self._clock(), 0.0)
+            await asyncio.sleep(min(wait, 3600.0))
+            if deadline is not None and self._clock() >= deadline:
+                self.tell(TimePassed())
+                await asyncio.sleep(1.0)
+
+    # ---------------------------------------------------------------------------- what happens
+
+    async def _handle_all(self) -> None:
+        while True:
+            await self._handle(await self.inbox.take())
+
+    async def _handle(self, waiting: Waiting) -> None:
+        match waiting:
+            case Message():
+                await self._take(self._decode(waiting))
+            case Sound():
+                await self._take(AudioReceived(pcm=waiting.pcm))
+            case _:
+                await self._take(waiting)
+
+    def _decode(self, message: Message) -> Input:
+        try:
+            event = decode_client_event(message.data)
+        except ProtocolError as error:
+            return Refused(
+                sender=message.sender,
+                type=error.type,
+                code=error.code,
+                message=error.message,
+                param=error.param,
+                event_id=error.event_id,
+            )
+        event = self._decoder.decode(event, self._session.options.audio.input.format)
+        return Received(event=event, sender=message.sender)
+
+    async def _take(self, input: Input) -> None:
+        """One input and what follows from it at once (scores of its sound, the answer to a flush)."""
+        inputs = deque([input])
+        while inputs:
+            now = self._clock()
+            following = inputs.popleft()
+            if self._trace is not None:
+                self._trace.step(now, following)
+            for effect in self._session.step(now, following):
+                match effect:
+                    case effects.Score():
+                        inputs.extend(await self._score(effect))
+                    case effects.Flush():
+                        inputs.append(self._flush())
+                    case _:
+                        self._do(effect)
+
+    def _do(self, effect: Effect) -> None:
+        jobs = self._jobs
+        assert jobs is not None
+        match effect:
+            case effects.Send():
+                self._send(effect)
+            case effects.StartJob():
+                jobs.start(effect.job, effect.task)
+            case effects.FeedAudio():
+                jobs.feed(effect.job, effect.pcm)
+            case effects.FeedText():
+                jobs.feed(effect.job, effect.text)
+            case effects.FinishJob():
+                jobs.finish(effect.job)
+            case effects.CancelJob():
+                jobs.cancel(effect.job)
+            case effects.EndAudio():
+                if self._main is not None:
+                    self._main.transport.end_audio(effect.item_id)
+            case effects.HangUp():
+                self.hangup(effect.reason, effect.code)
+
+    # ---------------------------------------------------------------------------- effects
+
+    def _send(self, effect: effects.Send) -> None:
+        """To everyone, or to one transport: then observers see it too, unless it is an observer's own."""
+        if effect.format is not None:
+            if self._main is not None:
+                self._main.transport.send(effect.event, effect.format)
+            return
+        for attached in list(self._attached.values()):
+            addressed = effect.to is None or effect.to == attached.name
+            observes = attached.transport.kind == "sideband" and self._is_main(effect.to)
+            if addressed or observes:
+                attached.transport.send(effect.event)
+
+    def _is_main(self, name: str | None) -> bool:
+        return self._main is not None and self._main.name == name
+
+    def _flush(self) -> Input:
+        played = self._main.transport.flush() if self._main is not None else []
+        return Flushed(played=[ItemPlayed(item_id=each.tag, samples=each.samples) for each in played])
+
+    async def _score(self, effect: effects.Score) -> list[Input]:
+        """Let the VAD hear. Where sound was left out (turn detection was off), it starts afresh."""
+        if self._vad is None or effect.start_sample != self._vad_next:
+            self._vad = self._engines.vad.open()
+            self._vad_base = effect.start_sample
+        self._vad_next = effect.start_sample + len(effect.pcm) // 2
+        scored: list[Input] = []
+        for start in range(0, len(effect.pcm), _SCORED_AT_ONCE):
+            for score in await self._vad.score(effect.pcm[start : start + _SCORED_AT_ONCE]):
+                end = self._vad_base + score.end_sample
+                scored.append(AudioScored(end_sample=end, probability=score.probability))
+        return scored
+
+    # ---------------------------------------------------------------------------- for jobs
+
+    async def _told(self, input: Input) -> None:
+        """A job's result. A job can wait, so it does while the inbox is full."""
+        await self.inbox.room()
+        self.tell(input)
+
+    async def _pace(self) -> None:
+        """Wait while more sound is queued than the caller needs."""
+        while self._main is not None:
+            ahead_ms = self._main.transport.queued_ms - self._settings.playout_ms
+            if ahead_ms <= 0:
+                return
+            await asyncio.sleep(ahead_ms / 1000)
+
+
+__all__ = ["Call"]

@@ -1,0 +1,224 @@
+"""Engine work on behalf of a session: one task per running job, its results turned into inputs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from vivavoz.engines.ports import (
+    EngineError,
+    Engines,
+    Finish,
+    ReplyOptions,
+    Speech,
+    SpeechOptions,
+    SttOptions,
+    TextDelta,
+    ToolCallDelta,
+    Transcript,
+    Usage,
+)
+from vivavoz.session.effects import Converse, Judge, Reply, Synthesize, Task, Transcribe
+from vivavoz.session.inputs import (
+    Input,
+    JobEnded,
+    JobFailed,
+    Judged,
+    RepliedCall,
+    RepliedFinish,
+    RepliedText,
+    RepliedUsage,
+    Synthesized,
+    Transcribed,
+)
+from vivavoz.wire.codec import plain
+from vivavoz.wire.options import NamedFunction
+
+log = logging.getLogger("vivavoz.call.jobs")
+
+_END = object()
+
+
+class Feed:
+    """What a job is fed, as the async iterator its engine reads. Bounded by the turn or reply it carries."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[Any] = asyncio.Queue()
+
+    def put(self, piece: bytes | str) -> None:
+        self._queue.put_nowait(piece)
+
+    def finish(self) -> None:
+        self._queue.put_nowait(_END)
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        while (piece := await self._queue.get()) is not _END:
+            yield piece
+
+
+class Running:
+    """One job's task, its feed, and the clock that bounds its silence."""
+
+    def __init__(self, feed: Feed) -> None:
+        self.feed = feed
+        self.task: asyncio.Task[None] | None = None
+        self.patience: asyncio.Timeout | None = None
+
+
+class JobRunner:
+    """Starts, feeds and cancels jobs. ``told`` takes their results; ``pace`` waits while enough sound is
+    queued ahead of the caller's ear."""
+
+    def __init__(
+        self,
+        engines: Engines,
+        group: asyncio.TaskGroup,
+        told: Callable[[Input], Awaitable[None]],
+        pace: Callable[[], Awaitable[None]],
+        patience_s: float,
+    ) -> None:
+        self._engines = engines
+        self._group = group
+        self._told = told
+        self._pace = pace
+        self._patience_s = patience_s
+        self._running: dict[int, Running] = {}
+
+    def start(self, job: int, task: Task) -> None:
+        running = Running(Feed())
+        self._running[job] = running
+        running.task = self._group.create_task(self._run(job, task, running), name=f"job-{job}")
+
+    def feed(self, job: int, piece: bytes | str) -> None:
+        if (running := self._running.get(job)) is not None:
+            running.feed.put(piece)
+
+    def finish(self, job: int) -> None:
+        if (running := self._running.get(job)) is not None:
+            running.feed.finish()
+            self._wait_for(running)
+
+    def cancel(self, job: int) -> None:
+        running = self._running.pop(job, None)
+        if running is not None and running.task is not None:
+            running.task.cancel()
+
+    def cancel_all(self) -> None:
+        for job in list(self._running):
+            self.cancel(job)
+
+    # ---------------------------------------------------------------------------- one job
+
+    async def _run(self, job: int, task: Task, running: Running) -> None:
+        try:
+            async with asyncio.timeout(None) as running.patience:
+                if not isinstance(task, Transcribe | Synthesize):
+                    self._wait_for(running)
+                await self._work(job, task, running)
+            await self._told(JobEnded(job=job))
+        except EngineError as error:
+            log.warning("job %d (%s) failed: %s", job, type(task).__name__, error.code)
+            await self._told(JobFailed(job=job, code=error.code, message=error.message))
+        except TimeoutError:
+            log.error("job %d (%s) was silent for too long", job, type(task).__name__)
+            message = "The engine did not answer in time."
+            await self._told(JobFailed(job=job, code="engine_timeout", message=message))
+        except Exception:
+            log.exception("job %d (%s) failed unexpectedly", job, type(task).__name__)
+            message = "The engine failed unexpectedly."
+            await self._told(JobFailed(job=job, code="server_error", message=message))
+        finally:
+            self._running.pop(job, None)
+
+    def _wait_for(self, running: Running) -> None:
+        """From now on the engine owes us something."""
+        if running.patience is not None and not running.patience.expired():
+            running.patience.reschedule(asyncio.get_running_loop().time() + self._patience_s)
+
+    async def _work(self, job: int, task: Task, running: Running) -> None:
+        match task:
+            case Judge():
+                await self._judge(job, task)
+            case _:
+                results = self._results(task, running.feed)
+                async with contextlib.aclosing(results):  # type: ignore[type-var]
+                    async for result in results:
+                        await self._told(_input(job, result))
+                        if isinstance(result, Speech):
+                            await self._without_hurry(running)
+                        elif running.patience is not None and running.patience.when() is not None:
+                            self._wait_for(running)
+
+    async def _without_hurry(self, running: Running) -> None:
+        """Sound is made faster than it is heard: wait until the caller's ear is nearer."""
+        if running.patience is not None:
+            running.patience.reschedule(None)
+        await self._pace()
+        self._wait_for(running)
+
+    async def _judge(self, job: int, task: Judge) -> None:
+        detector = self._engines.turn
+        if detector is None:
+            raise EngineError("There is no turn detector.", "engine_absent")
+        await self._told(Judged(job=job, probability=await detector.judge(task.pcm)))
+
+    def _results(self, task: Task, feed: Feed) -> AsyncIterator[Any]:
+        engines = self._engines
+        match task:
+            case Transcribe() if engines.stt is not None:
+                wanted = task.options
+                options = SttOptions(
+                    model=wanted.model if wanted else None,
+                    language=wanted.language if wanted else None,
+                    prompt=wanted.prompt if wanted else None,
+                )
+                return engines.stt.transcribe(aiter(feed), options)
+            case Reply() if engines.llm is not None:
+                return engines.llm.reply(task.items, _reply_options(task))
+            case Synthesize() if engines.tts is not None:
+                return engines.tts.synthesize(aiter(feed), SpeechOptions(voice=task.voice, speed=task.speed))
+            case Converse() if engines.speech_to_speech is not None:
+                speech = SpeechOptions(voice=task.speech.voice, speed=task.speech.speed)
+                return engines.speech_to_speech.converse(
+                    task.reply.items, task.audio, _reply_options(task.reply), speech
+                )
+        raise EngineError(f"There is no engine to {type(task).__name__.lower()}.", "engine_absent")
+
+
+def _reply_options(task: Reply) -> ReplyOptions:
+    choice = task.tool_choice
+    return ReplyOptions(
+        model=task.model,
+        instructions=task.instructions,
+        tools=[plain(tool) for tool in task.tools],
+        tool_choice=plain(choice) if isinstance(choice, NamedFunction) else choice,
+        max_output_tokens=task.max_output_tokens,
+    )
+
+
+def _input(job: int, result: Any) -> Input:
+    match result:
+        case TextDelta():
+            return RepliedText(job=job, text=result.text)
+        case Speech():
+            return Synthesized(job=job, pcm=result.pcm, text=result.text)
+        case Transcript():
+            return Transcribed(job=job, text=result.text, final=result.final)
+        case ToolCallDelta():
+            return RepliedCall(job=job, index=result.index, name=result.name, arguments=result.arguments)
+        case Usage():
+            return RepliedUsage(
+                job=job,
+                input_tokens=result.input_tokens,
+                output_tokens=result.output_tokens,
+                cached_tokens=result.cached_tokens,
+            )
+        case Finish():
+            return RepliedFinish(job=job, reason=result.reason)
+    raise TypeError(f"an engine yielded {type(result).__name__}")
+
+
+__all__ = ["Feed", "JobRunner"]

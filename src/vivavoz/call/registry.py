@@ -1,0 +1,142 @@
+"""The calls alive in this worker. Owns every call's task; nothing outlives it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from types import TracebackType
+
+from vivavoz.call.call import Call
+from vivavoz.call.settings import CallSettings
+from vivavoz.call.trace import SCHEMA, Head, TraceWriter
+from vivavoz.engines.ports import Engines
+from vivavoz.session.ids import Ids
+from vivavoz.session.session import Session
+from vivavoz.session.state import Settings
+from vivavoz.wire.options import SessionPatch, effective_session
+
+log = logging.getLogger("vivavoz.call")
+
+_ID_HEX = 32
+
+
+class AtCapacity(Exception):
+    """As many calls are alive as there may be, or the service is draining."""
+
+
+class UnknownModel(Exception):
+    """No engines are configured for the model."""
+
+
+class CallRegistry:
+    """``async with CallRegistry(...) as calls``: leaving the block ends every call."""
+
+    def __init__(
+        self,
+        engines_for: Callable[[str], Engines],
+        settings: CallSettings | None = None,
+        worker_tag: str = "",
+    ) -> None:
+        """``engines_for`` raises KeyError for an unknown model. ``worker_tag``: the first hex digits of
+        every call id, so that whoever meets the id knows which worker holds the call."""
+        self._engines_for = engines_for
+        self._settings = settings or CallSettings()
+        self._tag = worker_tag
+        self._calls: dict[str, Call] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._draining = False
+
+    async def __aenter__(self) -> CallRegistry:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(list(self._calls.values()))
+
+    def get(self, call_id: str) -> Call | None:
+        return self._calls.get(call_id)
+
+    def open(
+        self,
+        session: SessionPatch | None,
+        model: str | None,
+        *,
+        session_id: str | None = None,
+        client: str = "",
+    ) -> Call:
+        """A new call, alive at once, waiting for its first connection.
+
+        ``model`` None: nobody has named one; the first ``session.update`` may. Raises :class:`AtCapacity`,
+        :class:`UnknownModel`, and :class:`~vivavoz.wire.errors.ProtocolError` where the session contradicts
+        itself.
+        """
+        if self._draining or len(self._calls) >= self._settings.sessions:
+            raise AtCapacity
+        options = effective_session(session, model or "gpt-realtime")
+        try:
+            engines = self._engines_for(options.model).for_call()
+        except KeyError:
+            raise UnknownModel(options.model) from None
+        seed = secrets.token_bytes(16)
+        duration = self._settings.session_seconds
+        settings = Settings(
+            plan="converse" if engines.speech_to_speech is not None else "cascade",
+            judges_turns=engines.turn is not None,
+            voices=self._settings.voices,
+            duration_s=duration,
+            expires_at=int(time.time() + duration),
+            input_ms=self._settings.input_ms,
+            model_given=model is not None,
+        )
+        call_id = f"rtc_{(self._tag + secrets.token_hex(16))[:_ID_HEX]}"
+        core = Session(options, Ids(seed=seed), settings, session_id=session_id)
+        head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings)
+        call = Call(call_id, core, engines, self._settings, self._trace(call_id, head))
+        self._calls[call_id] = call
+        task = asyncio.create_task(call.run(), name=call_id)
+        self._tasks[call_id] = task
+        task.add_done_callback(lambda _: self._forget(call_id))
+        log.info("call %s begins (%s%s)", call_id, options.model, f", {client}" if client else "")
+        return call
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no more calls; give those alive ``timeout_s`` to end by themselves."""
+        self._draining = True
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=timeout_s)
+
+    async def close(self) -> None:
+        """End all calls, and wait until they are gone."""
+        self._draining = True
+        for call in self:
+            call.hangup("the service is stopping", 1001)
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=10.0)
+        for task in list(self._tasks.values()):
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    def _forget(self, call_id: str) -> None:
+        self._tasks.pop(call_id, None)
+        if self._calls.pop(call_id, None) is not None:
+            log.info("call %s is over", call_id)
+
+    def _trace(self, call_id: str, head: Head) -> TraceWriter | None:
+        folder = self._settings.trace_dir
+        if folder is None:
+            return None
+        try:
+            return TraceWriter(folder / f"{call_id}.trace", head, self._settings.trace_bytes)
+        except OSError as error:
+            log.warning("call %s is not traced: %s", call_id, error)
+            return None

@@ -1,0 +1,34 @@
+"""What the operator decides for all calls of a worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from vivavoz.wire.options import VOICES
+
+
+class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds and switches of the calls. Times in seconds unless the name says ms."""
+
+    sessions: int = 100
+    """Calls alive at once; one more is refused."""
+    session_seconds: float = 3_600.0
+    input_ms: int = 300_000
+    """The most of a caller's uncommitted sound that is kept; the longest turn."""
+    playout_ms: int = 5_000
+    """Sound queued ahead of the caller's ear; beyond it the voice waits."""
+    inbox_messages: int = 2_048
+    """What a client may have sent that is not handled yet; beyond it the connection is closed (1013)."""
+    inbox_bytes: int = 32 * 2**20
+    connect_seconds: float = 30.0
+    """How long an opened call may be without its first connection."""
+    engine_seconds: float = 120.0
+    """Longest wait for an engine's next word or sound; then the job has failed."""
+    drain_seconds: float = 10.0
+    voices: tuple[str, ...] = VOICES
+    trace_dir: Path | None = None
+    """Where to record each call's inputs. They hold words and sound: off unless asked for."""
+    trace_bytes: int = 64 * 2**20
+    """The most one trace may take."""

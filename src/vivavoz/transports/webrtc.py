@@ -1,0 +1,128 @@
+"""A WebRTC peer as a transport: sound on its track, events on its data channel, playout by the server."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+from vivavoz.media.ports import CallStats, MediaCall, MediaEngine, Played, PlayoutFull, State
+from vivavoz.transports.port import Attachment, TransportKind
+from vivavoz.wire.codec import encode
+from vivavoz.wire.options import AudioFormat
+from vivavoz.wire.server_events import WEBRTC_FILTER, OutputAudioDelta, ServerEvent, event_type
+
+log = logging.getLogger("vivavoz.transports.webrtc")
+
+_MAX_CHUNK = 48_000
+"""Bytes of sound handed to the call at once (1 s): more only arrives after a stall of the network."""
+
+
+class WebRtcTransport:
+    """Between one media call and the call it belongs to.
+
+    ``filtered``: only the events of ``webrtcfilter=on`` go to the browser, so that it never sees the
+    instructions. Nothing reaches the call before the peer is connected, so ``session.created`` comes first.
+    """
+
+    def __init__(self, *, filtered: bool) -> None:
+        self._filtered = filtered
+        self._media: MediaCall | None = None
+        self._attachment: Attachment | None = None
+        self._connected = False
+        self._early: deque[str | bytes] = deque(maxlen=64)
+        self._closed = False
+
+    def accept(self, engine: MediaEngine, offer_sdp: str) -> str:
+        """Answer the offer. Raises :class:`~vivavoz.media.ports.MediaError`."""
+        answer, self._media = engine.accept(offer_sdp, self)
+        return answer
+
+    def join(self, attachment: Attachment) -> None:
+        """Everything that happens from now on is told to the call."""
+        self._attachment = attachment
+
+    def stats(self) -> CallStats | None:
+        return self._media.stats() if self._media is not None else None
+
+    # ---------------------------------------------------------------------------- what the call sees
+
+    @property
+    def kind(self) -> TransportKind:
+        return "webrtc"
+
+    @property
+    def queued_ms(self) -> int:
+        return self._media.queued_ms if self._media is not None and not self._closed else 0
+
+    def send(self, event: ServerEvent, output_format: AudioFormat | None = None) -> None:
+        if self._media is None or self._closed:
+            return
+        if isinstance(event, OutputAudioDelta):
+            self._play(self._media, event)
+            return
+        if self._filtered and event_type(event) not in WEBRTC_FILTER:
+            return
+        if not self._media.send_event(encode(event).decode()):
+            self.close(1013, "The event channel is full.")
+
+    def end_audio(self, item_id: str) -> None:
+        if self._media is not None and not self._closed:
+            self._media.end(item_id)
+
+    def flush(self) -> list[Played]:
+        return self._media.flush() if self._media is not None and not self._closed else []
+
+    def close(self, code: int, reason: str) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._media is not None:
+                self._media.close(reason)
+            self._lost(reason)
+
+    def _play(self, media: MediaCall, event: OutputAudioDelta) -> None:
+        try:
+            media.write(event.delta, event.item_id)
+        except PlayoutFull as error:
+            log.error("call %s: %s", self._name, error)
+            self.close(1013, "Too much sound is waiting to be played.")
+
+    # ---------------------------------------------------------------------------- what the media path tells
+
+    def on_state(self, state: State, reason: str) -> None:
+        if state == "connected" and self._attachment is not None and not self._connected:
+            self._connected = True
+            self._attachment.ready()
+            while self._early:
+                self._attachment.received(self._early.popleft())
+        elif state == "closed":
+            self._closed = True
+            self._lost(reason)
+
+    def on_audio(self, pcm: bytes) -> None:
+        if self._connected and self._attachment is not None:
+            for start in range(0, len(pcm), _MAX_CHUNK):
+                self._attachment.audio(pcm[start : start + _MAX_CHUNK])
+
+    def on_event(self, text: str | bytes) -> None:
+        if self._connected and self._attachment is not None:
+            self._attachment.received(text)
+        else:
+            self._early.append(text)
+
+    def on_playing(self, tag: str) -> None:
+        if self._attachment is not None:
+            self._attachment.playing(tag)
+
+    def on_played(self, played: Played) -> None:
+        if self._attachment is not None:
+            self._attachment.played(played)
+
+    # ---------------------------------------------------------------------------- ends
+
+    @property
+    def _name(self) -> str:
+        return self._attachment.call_id if self._attachment is not None else "?"
+
+    def _lost(self, reason: str) -> None:
+        if self._attachment is not None:
+            self._attachment.lost(reason)
