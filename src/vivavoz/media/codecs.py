@@ -11,8 +11,11 @@ from vivavoz.media.receive import Decoder
 from vivavoz.media.resample import Resampler
 from vivavoz.media.sdp import Codec
 
-_HANGOVER = 5
-"""Silent frames encoded for real before a canned one: they flush the encoder's lookahead and memory."""
+_HANGOVER = 25
+"""Most silent frames encoded for real before a canned one: they let the encoder's filters run dry."""
+_SILENT_PACKET = 8
+"""Bytes. So small is only the packet of perfect silence; from there on the same one can be repeated, since
+encoder and decoder then keep no memory of the sound before."""
 
 
 class SendingCodec(Protocol):
@@ -41,8 +44,10 @@ class OpusSender:
             self._silent_frames = 0
             return self._encoder.encode(pcm)
         if self._silent_frames < _HANGOVER:
-            self._silent_frames += 1
             self._canned = self._encoder.encode(bytes(2 * opus.FRAME_SAMPLES))
+            self._silent_frames = (
+                _HANGOVER if len(self._canned) <= _SILENT_PACKET else self._silent_frames + 1
+            )
         return self._canned
 
 

@@ -135,8 +135,8 @@ class Receiver:
         self._held.clear()
         for codec in self._codecs.values():
             codec.decoder.reset()
-        if not self._emitted:
-            self._origin = now - self._frame / RATE
+        if not self._emitted and self._behind(now) < self._patience:
+            self._origin = now - self._frame / RATE  # the clock starts with the sound
         self.ssrc = packet.ssrc
         self._probation = self._transit = None
         self._expected = self._base = self._highest = packet.sequence + 0x10000

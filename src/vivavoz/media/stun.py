@@ -49,13 +49,15 @@ class Message(msgspec.Struct, kw_only=True):
 
 
 def parse(data: bytes) -> Message | None:
-    """A STUN message, or None for anything that is not a whole and undamaged one."""
+    """A STUN message as ICE sends it, or None for anything that is not a whole and undamaged one: FINGERPRINT
+    must be there (RFC 8445 section 7.1)."""
     if len(data) < 20 or len(data) > _MAX_MESSAGE:
         return None
     kind, length, cookie, transaction = HEADER.unpack_from(data)
     if cookie != MAGIC_COOKIE or length % 4 or length + 20 != len(data) or kind & 0xC000:
         return None
     message = Message(kind=kind, transaction=transaction)
+    undamaged = False
     for name, start, size in _attributes(data):
         if size < 0:
             return None
@@ -65,6 +67,7 @@ def parse(data: bytes) -> Message | None:
             (given,) = struct.unpack_from("!I", data, start)
             if given != zlib.crc32(data[: start - 4]) ^ _FINGERPRINT_XOR:
                 return None
+            undamaged = True
         elif message.integrity_at >= 0:
             continue  # RFC 8489 14.5: nothing but FINGERPRINT counts after MESSAGE-INTEGRITY
         elif name == _USERNAME:
@@ -80,7 +83,7 @@ def parse(data: bytes) -> Message | None:
             if size != 20:
                 return None
             message.integrity_at = start - 4
-    return message
+    return message if undamaged else None
 
 
 def _attributes(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -1,0 +1,64 @@
+"""The pacer's slots, in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+
+from vivavoz.media.pacer import FRAME, Slots
+
+
+class Member:
+    def __init__(self) -> None:
+        self.turns: list[tuple[float, int]] = []
+
+    def tick(self, now: float, skipped: int) -> None:
+        self.turns.append((now, skipped))
+
+
+def test_every_member_has_its_turn_every_20_ms_spread_over_the_slots() -> None:
+    slots, members = Slots(4), [Member() for _ in range(8)]
+    for member in members:
+        slots.add(member, 100.0)
+    following = 100.0
+    while following < 100.9999:
+        following = slots.run(following)
+    for member in members:
+        assert len(member.turns) == pytest.approx(50, abs=1)
+        steps = [b[0] - a[0] for a, b in zip(member.turns, member.turns[1:], strict=False)]
+        assert all(step == pytest.approx(FRAME) for step in steps)
+    assert len({round(member.turns[0][0], 4) for member in members}) == 4
+
+
+def test_a_short_stall_is_made_up_for() -> None:
+    slots, member = Slots(4), Member()
+    slots.add(member, 0.0)
+    slots.run(0.02)
+    slots.run(0.08)
+    assert [skipped for _, skipped in member.turns] == [0] * len(member.turns)
+    assert len(member.turns) == 4
+
+
+def test_a_long_stall_is_skipped_and_told() -> None:
+    slots, member = Slots(4), Member()
+    slots.add(member, 0.0)
+    slots.run(0.02)
+    slots.run(2.0)
+    turns = sum(1 + skipped for _, skipped in member.turns)
+    assert turns == pytest.approx(100, abs=1)
+    assert len(member.turns) <= 8
+
+
+def test_a_member_may_leave_in_its_turn() -> None:
+    slots, other = Slots(1), Member()
+
+    class Leaver(Member):
+        def tick(self, now: float, skipped: int) -> None:
+            super().tick(now, skipped)
+            slots.remove(self)
+
+    leaver = Leaver()
+    slots.add(leaver, 0.0)
+    slots.add(other, 0.0)
+    slots.run(0.02)
+    slots.run(0.04)
+    assert (len(leaver.turns), len(other.turns), len(slots)) == (1, 2, 1)
