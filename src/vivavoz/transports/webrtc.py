@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from typing import Protocol
 
 from vivavoz.media.ports import CallStats, MediaCall, MediaEngine, Played, PlayoutFull, State
-from vivavoz.transports.port import Attachment, TransportKind
+from vivavoz.transports.port import Attachment, Transport, TransportKind
 from vivavoz.wire.codec import encode
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.server_events import WEBRTC_FILTER, OutputAudioDelta, ServerEvent, event_type
@@ -15,6 +16,12 @@ log = logging.getLogger("vivavoz.transports.webrtc")
 
 _MAX_CHUNK = 48_000
 """Bytes of sound handed to the call at once (1 s): more only arrives after a stall of the network."""
+
+
+class Joinable(Protocol):
+    """A call, as far as joining it goes."""
+
+    def attach(self, transport: Transport) -> Attachment: ...
 
 
 class WebRtcTransport:
@@ -32,14 +39,13 @@ class WebRtcTransport:
         self._early: deque[str | bytes] = deque(maxlen=64)
         self._closed = False
 
-    def accept(self, engine: MediaEngine, offer_sdp: str) -> str:
-        """Answer the offer. Raises :class:`~vivavoz.media.ports.MediaError`."""
-        answer, self._media = engine.accept(offer_sdp, self)
+    @classmethod
+    def accept(cls, engine: MediaEngine, offer_sdp: str, call: Joinable, *, filter: bool) -> str:
+        """Answer the offer and join the call. Raises :class:`~vivavoz.media.ports.MediaError`."""
+        transport = cls(filtered=filter)
+        answer, transport._media = engine.accept(offer_sdp, transport)
+        transport._attachment = call.attach(transport)
         return answer
-
-    def join(self, attachment: Attachment) -> None:
-        """Everything that happens from now on is told to the call."""
-        self._attachment = attachment
 
     def stats(self) -> CallStats | None:
         return self._media.stats() if self._media is not None else None
