@@ -1,0 +1,1 @@
+"""The embedded engines: small models on this machine's CPU, no network, no key (``docs/engines.md``)."""

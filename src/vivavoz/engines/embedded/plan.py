@@ -1,0 +1,166 @@
+"""Which model does which stage on this machine, where its files are, and how its process is started."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from vivavoz.engines.embedded.runtime import INSTALL, cores
+from vivavoz.engines.ports import EngineError, EngineStatus
+from vivavoz.engines.process.child import Spec
+from vivavoz.models import Located, ModelError, Store
+
+Task = Literal["vad", "turn", "stt", "llm", "tts"]
+
+TASKS: tuple[Task, ...] = ("vad", "turn", "stt", "llm", "tts")
+"""The stages there are; all but ``vad`` run in processes of their own."""
+
+VAD, TURN, STT, TTS = "silero-vad", "smart-turn-v3.2", "moonshine-tiny-en", "hibari"
+LLM_DEMO, LLM_SMALL = "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct"
+SMALL_LLM_CORES = 4
+"""The larger model is never chosen by itself on fewer."""
+
+_PACKAGES: dict[Task, str] = {
+    "vad": "onnxruntime",
+    "turn": "onnxruntime",
+    "stt": "moonshine_voice",
+    "llm": "xllamacpp",
+    "tts": "hibari",
+}
+_NEEDED: frozenset[Task] = frozenset({"vad", "stt", "tts"})
+"""Without these there is no conversation: the set does not start. The others may be absent."""
+
+
+class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can be chosen. Thread counts of None follow the machine."""
+
+    stages: tuple[Task, ...] = TASKS
+    llm_model: str | None = None
+    """A model of the catalogue. None: the 0.5B, or the 1.5B where it is here and there are 4 cores."""
+    llm_threads: int | None = None
+    """None: all cores but one, which voice activity, recognition and voice need meanwhile."""
+    llm_context: int = 4096
+    """Tokens of one conversation; older items are left out when it grows longer."""
+    llm_parallel: int = 2
+    """Replies generated at the same time; further ones wait."""
+    llm_max_tokens: int = 320
+    """The longest reply."""
+    llm_tools: bool | None = None
+    """Whether the model is offered the session's functions. None: not where it is of demo quality."""
+    stt_threads: int | None = None
+    """Utterances recognised at the same time, each with a copy of the model (about 115 MB)."""
+    tts_threads: int | None = None
+    max_jobs: int = 64
+    """Jobs that one engine process accepts at a time; more are refused (``engine_busy``)."""
+    nice: int = 5
+    """Added to the priority number of the engine processes."""
+
+
+class Planned(msgspec.Struct, frozen=True, kw_only=True):
+    """One stage: ``spec`` where a process does it, ``path`` where the worker itself does (vad), neither where
+    it is absent (then ``detail`` says why, and what mends it)."""
+
+    task: Task
+    name: str
+    quality: str | None = None
+    detail: str | None = None
+    spec: Spec | None = None
+    path: Path | None = None
+
+    @property
+    def present(self) -> bool:
+        return self.spec is not None or self.path is not None
+
+    def status(
+        self, state: Literal["loading", "ready", "failed", "absent"], detail: str = ""
+    ) -> EngineStatus:
+        return EngineStatus(
+            task=self.task, name=self.name, state=state, quality=self.quality, detail=detail or self.detail
+        )
+
+
+def plan(options: EmbeddedOptions, store: Store) -> dict[Task, Planned]:
+    """Look for packages and model files of every stage in ``options``.
+
+    Blocking: files that were never verified are hashed. Raises EngineError (``engine_absent``) where the
+    voice activity detector, the recogniser or the voice is missing, naming the command that mends it.
+    """
+    planned = {task: _stage(task, options, store) for task in TASKS if task in options.stages}
+    for task, stage in planned.items():
+        if task in _NEEDED and not stage.present:
+            raise EngineError(stage.detail or f"{stage.name} is missing", "engine_absent")
+    return planned
+
+
+def _stage(task: Task, options: EmbeddedOptions, store: Store) -> Planned:
+    name = {"vad": VAD, "turn": TURN, "stt": STT, "tts": TTS, "llm": _choose_llm(options, store)}[task]
+    package = _PACKAGES[task]
+    if importlib.util.find_spec(package) is None:
+        missing = f"the package {package} is not installed; install it with: {INSTALL}"
+        return Planned(task=task, name=name, detail=missing)
+    try:
+        located = store.locate(name)
+        model = located.model
+        quality = model.quality
+        if task == "vad":
+            return Planned(task=task, name=name, quality=quality, path=located.path())
+        spec = _spec(task, located, options, store)
+    except ModelError as error:
+        return Planned(task=task, name=name, detail=error.message)
+    return Planned(task=task, name=name, quality=quality, detail=model.note, spec=spec)
+
+
+def _choose_llm(options: EmbeddedOptions, store: Store) -> str:
+    if options.llm_model is not None:
+        return options.llm_model
+    if cores() >= SMALL_LLM_CORES:
+        try:
+            store.locate(LLM_SMALL)
+        except ModelError:
+            return LLM_DEMO
+        return LLM_SMALL
+    return LLM_DEMO
+
+
+def _spec(task: Task, located: Located, options: EmbeddedOptions, store: Store) -> Spec:
+    path = str(located.path())
+    several = 2 if cores() >= SMALL_LLM_CORES else 1
+    package = "vivavoz.engines.embedded"
+    arguments: dict[str, Any] = {"path": path}
+    match task:
+        case "turn":
+            factory = f"{package}.smart_turn:SmartTurn"
+        case "stt":
+            factory = f"{package}.moonshine:MoonshineStt"
+            vad = str(store.locate(VAD).path())
+            arguments = {"model": _directory(located), "vad": vad, "threads": options.stt_threads or several}
+        case "tts":
+            factory = f"{package}.hibari_tts:HibariTts"
+            arguments = {"model": path, "threads": options.tts_threads or several}
+        case _:
+            demo = located.model.quality == "demo"
+            factory = f"{package}.llama:LlamaLlm"
+            arguments = {
+                "model": path,
+                "threads": options.llm_threads or max(1, cores() - 1),
+                "context": options.llm_context,
+                "parallel": options.llm_parallel,
+                "max_tokens": options.llm_max_tokens,
+                "tools": not demo if options.llm_tools is None else options.llm_tools,
+            }
+    return Spec(name=task, factory=factory, options=arguments, max_jobs=options.max_jobs, nice=options.nice)
+
+
+def _directory(located: Located) -> str:
+    """The one folder that holds all files of a model whose library wants a folder."""
+    folders = {path.parent for path in located.files.values()}
+    if len(folders) != 1:
+        name = located.model.name
+        raise ModelError(
+            f"the files of {name} lie in different folders; "
+            f"bring them together with `vivavoz models fetch {name}`"
+        )
+    return str(folders.pop())
