@@ -24,6 +24,8 @@ def cut(*pieces: str) -> list[str]:
         ("It is 3.5 degrees, not 3,5 I think.", ["It is 3.5 degrees,", " not 3,5 I think."]),
         ('He said "no." Then left.', ['He said "no."', " Then left."]),
         ("Ok. One. Two. Three. That is already enough for one.", None),
+        ("Dr. J. Doe is in. Wait.", ["Dr. J. Doe is in.", " Wait."]),
+        ("1. Take it. 2. Go.", ["1. Take it.", " 2. Go."]),
         ("", []),
     ],
 )

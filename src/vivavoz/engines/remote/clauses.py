@@ -14,6 +14,8 @@ LONGEST = 300
 """Characters after which a piece ends at the next space, and soon without one."""
 
 _SENTENCE = re.compile(r"[.!?…。！？]+[\"')\]»”’]*(?=\s)|[。！？]|\n")
+_NO_SENTENCE = re.compile(r"(?:\b(?:mr|mrs|ms|dr|prof|sr|sra|st|vs|e\.g|i\.e|\w)|^\s*\d+)\.$", re.IGNORECASE)
+"""A full stop after a title, an initial or a list's number ends no sentence."""
 _CLAUSE = re.compile(r"[,;:—–](?=\s)|[、，；：]")
 
 
@@ -51,7 +53,8 @@ class ClauseCutter:
     def _end(self) -> int | None:
         least = 0 if self._first else LATER_LEAST
         for match in _SENTENCE.finditer(self._text):
-            if match.end() >= least and self._text[: match.end()].strip():
+            before = self._text[: match.end()]
+            if match.end() >= least and before.strip() and not _NO_SENTENCE.search(before):
                 return match.end()
         if self._first:
             for match in _CLAUSE.finditer(self._text):

@@ -12,6 +12,7 @@ from vivavoz.engines.scripted.speech_to_speech import ScriptedSpeechToSpeech
 from vivavoz.engines.scripted.state import CallState
 from vivavoz.engines.scripted.stt import ScriptedStt
 from vivavoz.engines.scripted.tts import ScriptedTts
+from vivavoz.engines.scripted.voice import say
 
 
 class ScriptedTurnDetector:
@@ -46,7 +47,8 @@ class ScriptedEngines(Engines):
         return ScriptedEngines(self.script)
 
     async def start(self) -> None:
-        """Nothing to load."""
+        """Nothing to load; the voice fills its tables, so that the first word is no later than others."""
+        say("six", "alloy", 1.0)
 
     async def stop(self) -> None:
         """Nothing to give back."""
