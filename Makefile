@@ -26,7 +26,7 @@ setup:
 
 # No failure here stops the service: what is missing is said, and the scripted brain answers in its place.
 models: setup
-	@$(BIN)/vivavoz models fetch --default || \
+	@$(BIN)/vivavoz models fetch || \
 	  echo "vivavoz: some models could not be fetched; the service starts with what there is (see the page and /healthz)."
 
 serve: setup

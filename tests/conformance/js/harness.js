@@ -1,0 +1,32 @@
+// The official agents SDK in a browser, as its quickstart uses it: an agent, a session, WebRTC.
+import { OpenAIRealtimeWebRTC, RealtimeAgent, RealtimeSession } from "./node_modules/@openai/agents-realtime/dist/bundle/openai-realtime-agents.mjs";
+
+const seen = [];
+const audio = new Audio();
+let session;
+
+globalThis.harness = {
+  seen,
+
+  async connect(baseUrl, apiKey) {
+    const transport = new OpenAIRealtimeWebRTC({ baseUrl, audioElement: audio });
+    session = new RealtimeSession(new RealtimeAgent({ name: "Assistant", instructions: "Be brief." }), { transport });
+    transport.on("*", (event) => seen.push(event));
+    session.on("error", (error) => seen.push({ type: "sdk.error", error: JSON.stringify(error) }));
+    session.on("audio_interrupted", () => seen.push({ type: "sdk.audio_interrupted" }));
+    const begun = performance.now();
+    await session.connect({ apiKey });
+    return { callId: transport.callId, took: performance.now() - begun };
+  },
+
+  say: (text) => session.sendMessage(text),
+  interrupt: () => session.interrupt(),
+  history: () => session.history,
+  close: () => session.close(),
+
+  async energy() {
+    const { peerConnection } = session.transport.connectionState;
+    const report = await peerConnection.getStats();
+    return [...report.values()].find((s) => s.type === "inbound-rtp" && s.kind === "audio")?.totalAudioEnergy ?? 0;
+  },
+};

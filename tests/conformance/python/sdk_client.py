@@ -1,0 +1,188 @@
+"""Runs in an environment of its own: the official Python SDK, unmodified, talking to a service.
+
+    python sdk_client.py URL KEY_OR_SECRET WAV [--minted]
+
+Prints one JSON object: for each part the types of the events in order and what was said. Every event is
+checked strictly against the SDK's own types; a misfit ends the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import json
+import sys
+import time
+import wave
+
+from openai import AsyncOpenAI
+from openai.types.realtime import RealtimeServerEvent
+from pydantic import TypeAdapter
+
+CHUNK_MS = 40
+TURN_S = 60
+SERVER_EVENT = TypeAdapter(RealtimeServerEvent)
+
+
+class Misfit(Exception):
+    """An event that the SDK's types do not describe."""
+
+
+class Client:
+    def __init__(self, connection):
+        self.connection = connection
+        self.seen = []
+
+    async def next(self):
+        raw = await asyncio.wait_for(self.connection.recv_bytes(), TURN_S)
+        try:
+            event = SERVER_EVENT.validate_json(raw, strict=True)
+        except ValueError as error:
+            raise Misfit(f"{raw[:2000]!r}: {error}") from None
+        if event.type == "error":
+            raise Misfit(f"the service reported: {event.error}")
+        self.seen.append(event)
+        return event
+
+    async def until(self, kind):
+        while True:
+            event = await self.next()
+            if event.type == kind:
+                return event
+
+    def part(self):
+        """What was seen since the last part."""
+        seen, self.seen = self.seen, []
+        return seen
+
+
+def summary(events, **more):
+    audio = sum(len(base64.b64decode(e.delta)) for e in events if e.type == "response.output_audio.delta")
+    return {"types": [event.type for event in events], "audio_ms": audio // 48, **more}
+
+
+async def text_turn(client):
+    await client.connection.conversation.item.create(
+        item={
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "Please say something about the sea."}],
+        }
+    )
+    await client.connection.response.create()
+    done = await client.until("response.done")
+    said = [part.transcript for item in done.response.output for part in item.content]
+    return summary(client.part(), status=done.response.status, said=" ".join(said))
+
+
+async def speak(client, pcm, stop):
+    """Send sound at the pace of a microphone; silence follows until `stop` is set."""
+    step = CHUNK_MS * 48
+    start = time.monotonic()
+    sent = 0
+    while not stop.is_set():
+        chunk = pcm[sent : sent + step]
+        await client.connection.input_audio_buffer.append(
+            audio=base64.b64encode(chunk + bytes(step - len(chunk))).decode()
+        )
+        sent += step
+        await asyncio.sleep(max(0, start + sent / 48000 - time.monotonic()))
+
+
+async def spoken_turn(client, pcm):
+    await client.connection.session.update(
+        session={
+            "type": "realtime",
+            "audio": {
+                "input": {
+                    "transcription": {"model": "whisper-1"},
+                    "turn_detection": {"type": "server_vad", "silence_duration_ms": 400},
+                }
+            },
+        }
+    )
+    await client.until("session.updated")
+    client.part()
+    stop = asyncio.Event()
+    speaking = asyncio.create_task(speak(client, pcm, stop))
+    heard = None
+    done = None
+    while heard is None or done is None:
+        event = await client.next()
+        if event.type == "conversation.item.input_audio_transcription.completed":
+            heard = event.transcript
+        if event.type == "response.done":
+            done = event.response
+    stop.set()
+    await speaking
+    said = [part.transcript for item in done.output for part in item.content]
+    return summary(client.part(), status=done.status, heard=heard, said=" ".join(said))
+
+
+async def interruption(client, pcm):
+    """A long answer, and somebody who speaks into it; the client truncates, as on WebSocket it must."""
+    await client.connection.conversation.item.create(
+        item={
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "Count to 90, one by one, and leave none out."}],
+        }
+    )
+    await client.connection.response.create()
+    first = await client.until("response.output_audio.delta")
+    stop = asyncio.Event()
+    speaking = asyncio.create_task(speak(client, pcm, stop))
+    await client.until("input_audio_buffer.speech_started")
+    cancelled = await client.until("response.done")
+    await client.connection.conversation.item.truncate(
+        item_id=first.item_id, content_index=0, audio_end_ms=300
+    )
+    cut = await client.until("conversation.item.truncated")
+    again = await client.until("response.done")
+    stop.set()
+    await speaking
+    details = cancelled.response.status_details
+    return summary(
+        client.part(),
+        status=cancelled.response.status,
+        reason=details.reason if details else None,
+        cut_ms=cut.audio_end_ms,
+        next_status=again.response.status,
+    )
+
+
+async def main():
+    options = argparse.ArgumentParser()
+    options.add_argument("url")
+    options.add_argument("key")
+    options.add_argument("wav")
+    options.add_argument("--minted", action="store_true", help="connect with a client secret")
+    given = options.parse_args()
+    with wave.open(given.wav) as file:
+        pcm = file.readframes(file.getnframes())
+
+    sdk = AsyncOpenAI(api_key=given.key, base_url=given.url)
+    if given.minted:
+        secret = await sdk.realtime.client_secrets.create(
+            session={"type": "realtime", "model": "gpt-realtime"}
+        )
+        sdk = AsyncOpenAI(api_key=secret.value, base_url=given.url)
+    async with sdk.realtime.connect(model="gpt-realtime") as connection:
+        client = Client(connection)
+        await client.until("session.created")
+        result = {
+            "first": summary(client.part()),
+            "text": await text_turn(client),
+            "spoken": await spoken_turn(client, pcm),
+            "interruption": await interruption(client, pcm),
+        }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main())
+    except Misfit as misfit:
+        print(misfit, file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,106 @@
+"""`@openai/agents-realtime` in Chromium over WebRTC, as its quickstart uses it."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from playwright.sync_api import Page
+
+from tests.chromium import chromium
+from tests.conformance.conftest import EITHER_ENGINES, Services, question
+from tests.speech import silence, write_microphone
+
+pytestmark = [pytest.mark.foreign, pytest.mark.browser]
+
+JS = Path(__file__).parent / "js"
+WITHIN_MS = 60_000
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Files, without a line on the screen for each."""
+
+    extensions_map: ClassVar[dict[str, str]] = {
+        **SimpleHTTPRequestHandler.extensions_map,
+        ".mjs": "text/javascript",
+    }
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def another_site(folder: Path) -> Iterator[str]:
+    """A site of somebody else's, on its own origin."""
+    with ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(QuietHandler, directory=str(folder))
+    ) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def wait_for(page: Page, kind: str, count: int = 1) -> None:
+    page.wait_for_function(
+        "([kind, count]) => harness.seen.filter((event) => event.type === kind).length >= count",
+        arg=[kind, count],
+    )
+
+
+def wait_for_sound(page: Page, more_than: float) -> None:
+    page.wait_for_function("async (floor) => await harness.energy() > floor", arg=more_than, polling=200)
+
+
+@pytest.mark.parametrize("engines", EITHER_ENGINES)
+def test_text_turn_spoken_turn_interruption(services: Services, tmp_path: Path, engines: str) -> None:
+    if not (JS / "node_modules").exists():
+        pytest.skip("the SDK is not installed: make test")
+    service = services.get(engines)
+    microphone = write_microphone(tmp_path / "microphone.wav", silence(5), question(engines), silence(120))
+    with another_site(JS) as site, chromium(microphone) as browser:
+        page = browser.new_page()
+        page.set_default_timeout(WITHIN_MS)
+        page.goto(f"{site}/harness.html")
+        page.wait_for_function("globalThis.harness")
+        connected = page.evaluate(
+            "([url, key]) => harness.connect(url, key)", [f"{service.url}/v1/realtime/calls", service.mint()]
+        )
+        assert connected["callId"].startswith("rtc_")
+        assert connected["took"] < 4_500, "connect() waited for a session.updated that did not come"
+
+        # A spoken turn: the microphone speaks by itself.
+        wait_for(page, "input_audio_buffer.speech_started")
+        wait_for(page, "conversation.item.input_audio_transcription.completed")
+        wait_for(page, "response.done")
+        wait_for_sound(page, 0.0001)
+
+        # A text turn.
+        wait_for(page, "output_audio_buffer.stopped")
+        before = page.evaluate("harness.energy()")
+        page.evaluate("harness.say('Please say something about the sea.')")
+        wait_for(page, "response.done", 2)
+        wait_for_sound(page, before)
+        wait_for(page, "output_audio_buffer.stopped", 2)
+
+        # An interruption.
+        page.evaluate("harness.say('Count to 90, one by one, and leave none out.')")
+        wait_for(page, "output_audio_buffer.started", 3)
+        page.evaluate("harness.interrupt()")
+        wait_for(page, "output_audio_buffer.cleared")
+
+        history = page.evaluate("harness.history()")
+        assert {item["role"] for item in history if item["type"] == "message"} == {"user", "assistant"}
+        errors = [event for event in page.evaluate("harness.seen") if event["type"] in ("error", "sdk.error")]
+        assert errors == []
+        page.evaluate("harness.close()")
+        service.wait_for_calls(0)

@@ -1,0 +1,93 @@
+"""The official Python SDK over WebSocket, with the key and with a client secret of its own minting."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conformance.conftest import EITHER_ENGINES, ROOT, Services, question
+from tests.speech import write_wav
+
+pytestmark = pytest.mark.foreign
+
+PYTHON = ROOT / ".venv-openai/bin/python"
+CLIENT = Path(__file__).parent / "python/sdk_client.py"
+
+ANSWER = [
+    "response.created",
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+]
+"""One spoken message, without its deltas, in the order that the hosted service gives."""
+
+
+def run_client(url: str, key: str, wav: Path, *flags: str) -> dict[str, Any]:
+    if not PYTHON.exists():
+        pytest.skip("the SDK's environment is missing: make test")
+    done = subprocess.run(
+        [PYTHON, "-I", CLIENT, url, key, wav, *flags],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def answer_of(types: list[str]) -> list[str]:
+    """The events of the first answer, deltas and what belongs to the caller's turn left out."""
+    start = types.index("response.created")
+    about_the_answer = [t for t in types[start:] if t in ANSWER]
+    return about_the_answer[: about_the_answer.index("response.done") + 1]
+
+
+@pytest.mark.parametrize("credential", ["key", "minted"])
+@pytest.mark.parametrize("engines", EITHER_ENGINES)
+def test_text_turn_spoken_turn_interruption(
+    services: Services, tmp_path: Path, engines: str, credential: str
+) -> None:
+    service = services.get(engines)
+    wav = write_wav(tmp_path / "question.wav", question(engines))
+    flags = ["--minted"] if credential == "minted" else []
+
+    result = run_client(f"{service.url}/v1", str(service.key), wav, *flags)
+
+    assert result["first"]["types"] == ["session.created"]
+
+    text = result["text"]
+    assert text["types"][:2] == ["conversation.item.added", "conversation.item.done"]
+    assert answer_of(text["types"]) == ANSWER
+    assert text["status"] == "completed"
+    assert text["audio_ms"] > 300
+    assert text["said"]
+
+    spoken = result["spoken"]
+    assert answer_of(spoken["types"]) == ANSWER
+    turn = [t for t in spoken["types"] if t.startswith("input_audio_buffer.")][:3]
+    assert turn == [
+        "input_audio_buffer.speech_started",
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+    ]
+    assert spoken["heard"]
+    assert spoken["audio_ms"] > 300
+    if engines == "embedded":
+        assert "capital" in spoken["heard"].lower()
+
+    interruption = result["interruption"]
+    assert (interruption["status"], interruption["reason"]) == ("cancelled", "turn_detected")
+    assert interruption["cut_ms"] == 300
+    assert interruption["next_status"] == "completed"
