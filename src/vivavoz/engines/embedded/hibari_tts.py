@@ -67,10 +67,12 @@ class HibariTts:
         words = _MARKUP.sub(" ", clause).strip()
         if not speakable(words):
             return bytes(2 * _SILENT_MS * SAMPLE_RATE // 1000)
-        sound: Samples = self._tts(words, speed=speed / ratio)
-        sound = _stretched(_trimmed(sound), ratio)
-        if not len(sound):  # e.g. letters that the voice does not know
+        # Letters that the voice does not know leave nothing, or punctuation that would be a grunt.
+        phonemes = [sentence for sentence in self._tts.phonemize(words) if speakable(sentence)]
+        if not phonemes:
             return bytes(2 * _SILENT_MS * SAMPLE_RATE // 1000)
+        spoken = [self._tts.from_phonemes(sentence, speed=speed / ratio) for sentence in phonemes]
+        sound = _stretched(_trimmed(np.concatenate(spoken)), ratio)
         pause = _PAUSE_MS.get(words.rstrip("\"'”’)")[-1:], _PAUSE_ELSE_MS) / speed
         silence = np.zeros(int(pause * SAMPLE_RATE / 1000), np.float32)
         whole = np.concatenate((sound, silence))

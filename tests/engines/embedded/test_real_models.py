@@ -1,0 +1,267 @@
+"""The real models in their real processes; skipped, with the reason, where they are not on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import numpy as np
+import pytest
+import pytest_asyncio
+
+from vivavoz.engines.embedded.engines import EmbeddedEngines, EngineProcesses
+from vivavoz.engines.embedded.plan import EmbeddedOptions, plan
+from vivavoz.engines.embedded.voices import VOICES
+from vivavoz.engines.ports import (
+    EngineError,
+    Finish,
+    ReplyOptions,
+    SpeechOptions,
+    SttOptions,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from vivavoz.models import Store
+from vivavoz.wire.items import InputText, Message
+
+pytestmark = [pytest.mark.embedded, pytest.mark.asyncio(loop_scope="module")]
+
+SENTENCE = "What is the capital of France, and how many people live there?"
+WORDS = "what is the capital of france and how many people live there"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def processes() -> AsyncIterator[EngineProcesses]:
+    try:
+        plan(EmbeddedOptions(), Store())
+    except EngineError as error:
+        pytest.skip(error.message)
+    processes = EngineProcesses()
+    await processes.start()
+    await processes.settled()
+    yield processes
+    await processes.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engines(processes: EngineProcesses) -> AsyncIterator[EmbeddedEngines]:
+    """One worker's view of them."""
+    engines = EmbeddedEngines(directory=processes.directory)
+    await engines.start()
+    yield engines
+    await engines.stop()
+
+
+async def words(text: str) -> AsyncIterator[str]:
+    for word in text.split(" "):
+        yield word + " "
+
+
+async def packets(pcm: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(pcm), 960):
+        yield pcm[start : start + 960]
+
+
+async def say(engines: EmbeddedEngines, text: str, **options: Any) -> bytes:
+    assert engines.tts is not None
+    spoken = [speech async for speech in engines.tts.synthesize(words(text), SpeechOptions(**options))]
+    assert "".join(speech.text for speech in spoken) == text + " "
+    assert all(speech.pcm for speech in spoken)
+    return b"".join(speech.pcm for speech in spoken)
+
+
+async def hear(engines: EmbeddedEngines, pcm: bytes) -> str:
+    assert engines.stt is not None
+    heard = [t async for t in engines.stt.transcribe(packets(pcm), SttOptions(language="en"))]
+    assert [t.final for t in heard] == [False] * (len(heard) - 1) + [True]
+    assert "".join(t.text for t in heard[:-1]) == heard[-1].text
+    return heard[-1].text
+
+
+def plain(text: str) -> str:
+    kept = "".join(c if c.isalnum() or c.isspace() else " " for c in text.lower())
+    return " ".join(kept.split())
+
+
+def ask(engines: EmbeddedEngines, text: str, **options: Any) -> Any:
+    if engines.llm is None:
+        (row,) = [row for row in engines.status() if row.task == "llm"]
+        pytest.skip(row.detail or "no language model")
+    items = [Message(role="user", content=[InputText(text=text)])]
+    told = {"instructions": "Answer in one short sentence.", **options}
+    return engines.llm.reply(items, ReplyOptions(model="gpt-realtime", **told))
+
+
+@pytest.mark.parametrize("voice", ["marin", *sorted(VOICES)[::3]])
+async def test_what_is_said_is_heard(engines: EmbeddedEngines, voice: str) -> None:
+    pcm = await say(engines, SENTENCE, voice=voice)
+    assert 2.0 < len(pcm) / 48_000 < 5.0
+    heard = plain(await hear(engines, bytes(9600) + pcm + bytes(12_000)))
+    missed = set(WORDS.split()) - set(heard.split())
+    assert len(missed) <= 1, heard
+
+
+async def test_speed(engines: EmbeddedEngines) -> None:
+    slow, fast = await say(engines, SENTENCE, speed=0.7), await say(engines, SENTENCE, speed=1.4)
+    assert len(slow) > 1.5 * len(fast)
+
+
+async def test_the_first_clause_is_spoken_before_the_text_is_complete(engines: EmbeddedEngines) -> None:
+    assert engines.tts is not None
+    more = asyncio.Event()
+
+    async def text() -> AsyncIterator[str]:
+        yield "I can certainly help you with that, "
+        await more.wait()
+        yield "if you like."
+
+    async with aclosing(engines.tts.synthesize(text(), SpeechOptions())) as spoken:  # type: ignore[type-var]
+        first = await anext(spoken)
+        assert first.text == "I can certainly help you with that, "
+        more.set()
+        assert [speech.text async for speech in spoken] == ["if you like."]
+
+
+async def test_text_without_words_gives_a_moment_of_silence(engines: EmbeddedEngines) -> None:
+    pcm = await say(engines, "... 你好")
+    assert 0 < len(pcm) < 24_000
+    assert not any(pcm)
+
+
+async def test_silence_and_noise_are_no_words(engines: EmbeddedEngines) -> None:
+    noise = np.random.default_rng(0).normal(0, 600, 48_000).astype("<i2").tobytes()
+    assert await hear(engines, bytes(96_000)) == ""
+    assert await hear(engines, noise) == ""
+    assert await hear(engines, b"") == ""
+    click = bytes(24_000) + (await say(engines, "Hm."))[:7000] + bytes(24_000)
+    assert await hear(engines, click) == ""
+
+
+async def test_a_long_turn_is_cut_and_joined(engines: EmbeddedEngines) -> None:
+    story = (
+        "Once upon a time there was a small village by the sea. The people who lived there were fishermen. "
+        "Every morning they went out in their boats, and every evening they came home again. "
+        "One day a stranger arrived with a heavy bag, and nobody knew what was inside."
+    )
+    heard = plain(await hear(engines, await say(engines, story)))
+    missed = set(plain(story).split()) - set(heard.split())
+    assert len(missed) <= 4, heard
+    assert abs(len(heard.split()) - len(plain(story).split())) <= 4
+
+
+async def test_calls_that_speak_at_once_hear_their_own_words(engines: EmbeddedEngines) -> None:
+    said = ["The weather is nice today.", "My brother has a red car.", "Please close the window.", SENTENCE]
+    spoken = await asyncio.gather(*(say(engines, text) for text in said))
+    heard = await asyncio.gather(*(hear(engines, pcm + bytes(9600)) for pcm in spoken))
+    for text, result in zip(said, heard, strict=True):
+        assert len(set(plain(text).split()) - set(plain(result).split())) <= 1, result
+
+
+async def test_voice_activity_finds_speech_where_it_is(engines: EmbeddedEngines) -> None:
+    pcm = await say(engines, SENTENCE)
+    lead = 24_000 * 3
+    stream = engines.vad.open()
+    scores = [
+        score
+        async for part in packets(bytes(2 * lead) + pcm + bytes(48_000))
+        for score in await stream.score(part)
+    ]
+    assert [score.end_sample for score in scores] == [768 * (n + 1) for n in range(len(scores))]
+    speaking = [score.end_sample for score in scores if score.probability > 0.5]
+    assert 0 <= speaking[0] - lead < 24_000 * 0.2
+    assert abs(speaking[-1] - (lead + len(pcm) // 2)) < 24_000 * 0.5
+    assert len(speaking) * 768 > 0.6 * len(pcm) / 2
+    assert max(score.probability for score in scores[:80]) < 0.3
+
+
+async def test_a_whole_question_is_more_complete_than_half_of_it(engines: EmbeddedEngines) -> None:
+    if engines.turn is None:
+        pytest.skip("no turn model")
+    pcm = await say(engines, SENTENCE)
+    whole, half = await engines.turn.judge(pcm), await engines.turn.judge(pcm[: len(pcm) // 4 * 2])
+    assert 0 <= half < whole <= 1
+    assert whole > 0.5
+
+
+async def test_the_language_model_answers_and_counts(engines: EmbeddedEngines) -> None:
+    deltas = [delta async for delta in ask(engines, "What is the capital of France?")]
+    text = "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
+    assert "Paris" in text
+    (usage,) = [delta for delta in deltas if isinstance(delta, Usage)]
+    assert usage.input_tokens > 10
+    assert 0 < usage.output_tokens < 60
+
+
+async def test_a_limit_on_tokens_is_a_reason_to_finish(engines: EmbeddedEngines) -> None:
+    deltas = [delta async for delta in ask(engines, "Count from one to fifty.", max_output_tokens=6)]
+    assert deltas[-1] == Finish("max_output_tokens")
+
+
+async def test_a_cancelled_reply_makes_room_at_once(engines: EmbeddedEngines) -> None:
+    long = ask(engines, "Tell me a very long story about a dog.", instructions="")
+    async with aclosing(long) as reply:
+        await anext(reply)
+    begin = time.monotonic()
+    assert [delta async for delta in ask(engines, "Say hello.", max_output_tokens=4)]
+    # Had the story gone on, its tokens alone would have taken longer than this.
+    assert time.monotonic() - begin < 8
+
+
+async def test_a_conversation_longer_than_the_context_is_answered(engines: EmbeddedEngines) -> None:
+    if engines.llm is None:
+        pytest.skip("no language model")
+    past = [
+        Message(role="user" if n % 2 == 0 else "assistant", content=[InputText(text="blah 你好 " * 2000)])
+        for n in range(3)
+    ]
+    items = [*past, Message(role="user", content=[InputText(text="What is the capital of France?")])]
+    options = ReplyOptions(model="gpt-realtime", instructions="Answer in one short sentence.")
+    deltas = [delta async for delta in engines.llm.reply(items, options)]
+    assert any(isinstance(delta, TextDelta) for delta in deltas)
+
+
+async def test_a_killed_language_model_fails_the_reply_and_answers_the_next(
+    engines: EmbeddedEngines, processes: EngineProcesses
+) -> None:
+    async with aclosing(ask(engines, "Tell me a long story.", instructions="")) as reply:
+        await anext(reply)
+        pid = processes.supervisor.processes["llm"].pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(EngineError) as failed:
+            async for _ in reply:
+                pass
+    assert failed.value.code == "engine_unavailable"
+    assert await say(engines, "We go on.")
+    assert [delta async for delta in ask(engines, "Say hello.", max_output_tokens=8)]
+
+
+async def test_a_call_of_a_function_where_it_is_asked_for() -> None:
+    options = EmbeddedOptions(stages=("llm",), llm_tools=True)
+    if not plan(options, Store())["llm"].present:
+        pytest.skip("no language model")
+    engines = EmbeddedEngines(options)
+    await engines.start()
+    try:
+        weather = {
+            "type": "function",
+            "name": "get_weather",
+            "description": "The weather in a city",
+            "parameters": {
+                "type": "object",
+                "properties": {"city": {"type": "string"}},
+                "required": ["city"],
+            },
+        }
+        reply = ask(engines, "What is the weather in Lisbon?", tools=[weather], tool_choice="required")
+        (call,) = [delta async for delta in reply if isinstance(delta, ToolCallDelta)]
+        assert call.name == "get_weather"
+        assert "city" in call.arguments
+    finally:
+        await engines.stop()
