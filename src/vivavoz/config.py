@@ -21,6 +21,9 @@ from vivavoz.engines.spec import BUILT_IN_SETS, EngineSet
 
 MIB = 1024 * 1024
 
+DEFAULT_MODEL = "gpt-realtime"
+"""What a session is called whose client names no model."""
+
 KNOWN_MODELS: tuple[str, ...] = (
     "gpt-realtime",
     "gpt-realtime-2025-08-28",
@@ -65,6 +68,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long calls may go on after SIGTERM."""
     ready_wait_seconds: Seconds = 5.0
     """How long a new call waits for engines that still load, before 503."""
+    trace_dir: str | None = None
+    """Where to record every call's inputs, to replay them. They hold words and sound: off unless set."""
     page: Literal["auto", "open", "off"] = "auto"
     """``open``: the page at ``/`` gets tokens without a key. ``auto``: only where no key is configured.
     ``off``: no page at all."""
@@ -96,6 +101,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sessions: Count = 100
     """Calls alive at once in one worker."""
     session_seconds: Annotated[float, Meta(gt=0)] = 3600.0
+    input_ms: Annotated[int, Meta(ge=1000)] = 300_000
+    """A caller's sound that is not committed yet, and so the longest turn (ms)."""
     token_seconds: Annotated[int, Meta(ge=10, le=7200)] = 600
     """Life of a client secret whose request names none."""
     stored_sessions: Count = 10_000
@@ -123,7 +130,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A set's name; ``auto``: ``embedded`` where its packages are installed, else ``scripted``."""
     script: str | None = None
     """Conversation script of the built-in scripted set."""
-    default_model: str = "gpt-realtime"
+    default_model: str = DEFAULT_MODEL
     strict_models: bool = False
     """True: model names that are neither known nor configured are refused with 404."""
     models: dict[str, Model] = {}
@@ -191,6 +198,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_LOG_LEVEL": ("server", "log_level"),
     "VIVAVOZ_STATE_DIR": ("server", "state_dir"),
     "VIVAVOZ_DRAIN_SECONDS": ("server", "drain_seconds"),
+    "VIVAVOZ_TRACE_DIR": ("server", "trace_dir"),
     "VIVAVOZ_PAGE": ("server", "page"),
     "VIVAVOZ_ALLOWED_HOSTS": ("server", "allowed_hosts"),
     "VIVAVOZ_ALLOWED_ORIGINS": ("server", "allowed_origins"),
@@ -226,7 +234,7 @@ def load(
             _put(merged, path, _lenient(environment[variable], path, variable))
     for path, value in (flags or {}).items():
         if value is not None:
-            _put(merged, path, _lenient(value, path, "--" + path[-1].replace("_", "-")))
+            _put(merged, path, _lenient(value, path, _flag(path)))
     config = _convert(merged, str(file) if file else "configuration")
     _check(config, str(file) if file else "configuration")
     return config
@@ -294,6 +302,11 @@ def _readable(message: str) -> str:
     if not separator:
         return what
     return f"{where.rstrip('`').removeprefix('$').lstrip('.') or 'top level'}: {what}"
+
+
+def _flag(path: tuple[str, ...]) -> str:
+    spelt = {("tls", "enabled"): "tls", ("default_engines",): "engines"}
+    return "--" + spelt.get(path, path[-1]).replace("_", "-")
 
 
 def _type_at(path: tuple[str, ...]) -> Any:

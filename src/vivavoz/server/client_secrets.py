@@ -29,8 +29,9 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
     """A token for what ``body`` asks. Raises ApiError, ProtocolError."""
     asked = decode_client_secret_request(body)
     patch = asked.patch
-    named = patch.model if patch is not None and isinstance(patch.model, str) else ""
-    model = named or request.query.get("model") or service.config.default_model
+    in_session = patch.model if patch is not None and isinstance(patch.model, str) else None
+    named = in_session or request.query.get("model") or None
+    model = named or service.config.default_model
     if not service.engines.known(model):
         raise model_not_found(request, model)
     try:
@@ -43,7 +44,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
             patch,
             session_id=session_id,
             seconds=asked.expires_after_seconds or service.config.limits.token_seconds,
-            model=model,
+            model=named,
         )
     except StoreFull:
         raise ApiError(

@@ -63,7 +63,17 @@ class EnginePool:
         return "ready" if self._done[name].is_set() else "loading"
 
     def status(self) -> dict[str, list[EngineStatus]]:
-        return {name: engines.status() for name, engines in self._sets.items()}
+        """The rows of every set. One that has not come so far as to have rows of its own says so in one."""
+        return {name: self._rows(name, engines) for name, engines in self._sets.items()}
+
+    def _rows(self, name: str, engines: Engines) -> list[EngineStatus]:
+        rows = engines.status()
+        if failure := self._failures.get(name):
+            if not any(row.state == "failed" for row in rows):
+                rows = [*rows, EngineStatus(task="llm", name=name, state="failed", detail=failure.message)]
+        elif not self._done[name].is_set() and not any(row.state == "loading" for row in rows):
+            rows = [*rows, EngineStatus(task="llm", name=name, state="loading")]
+        return rows
 
     async def run(self) -> None:
         """Load, then stay until cancelled, then stop what was started."""

@@ -93,6 +93,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         ).response()
     if not response.prepared:
         response.headers["x-request-id"] = request_id
+        response.headers["Server"] = "vivavoz"
         cors.allow(request, response)
     return response
 

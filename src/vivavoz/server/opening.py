@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from vivavoz.call.registry import AtCapacity, UnknownModel
+from vivavoz.config import DEFAULT_MODEL
 from vivavoz.server.auth import Principal
 from vivavoz.server.engine_pool import NotReady
 from vivavoz.server.errors import ApiError, unavailable
@@ -40,12 +41,14 @@ async def open_call(request: web.Request, principal: Principal, session: Session
     secret = principal.secret
     if session is None and secret is not None:
         session = secret.session
-    model = named_model(request, session, principal) or service.config.default_model
+    named = named_model(request, session, principal)
+    model = named or service.config.default_model
     await ensure_serving(request, service, model)
     try:
         return service.calls.open(
             session,
-            model,
+            # Nobody has named a model: the client's first session.update may.
+            None if named is None and model == DEFAULT_MODEL else model,
             session_id=secret.session_id if secret is not None else None,
             client=request.remote or "",
         )

@@ -1,0 +1,92 @@
+"""The ``vivavoz`` command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import vivavoz
+from vivavoz.config import Config, ConfigError, load, load_secrets, unknown_variables
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit code 0: ended as asked; 1: something failed; 2: the configuration cannot be used."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["models"]:
+        from vivavoz.models.cli import models_command
+
+        return models_command(arguments[1:])
+    parsed = _parser().parse_args(arguments)
+    try:
+        return _serve(parsed)
+    except ConfigError as error:
+        print(f"vivavoz: {error}", file=sys.stderr)
+        return 2
+
+
+def _serve(parsed: argparse.Namespace) -> int:
+    config = load(parsed.config, flags=_flags(parsed))
+    secrets = load_secrets()
+    for name in unknown_variables():
+        print(f"vivavoz: the environment variable {name} means nothing here", file=sys.stderr)
+    from vivavoz import serve
+
+    return serve.serve(config, secrets)
+
+
+def _flags(parsed: argparse.Namespace) -> dict[tuple[str, ...], Any]:
+    advertise = parsed.advertise and ",".join(parsed.advertise)
+    return {
+        ("server", "host"): parsed.host,
+        ("server", "port"): parsed.port,
+        ("server", "udp_port"): parsed.udp_port,
+        ("server", "advertise"): advertise,
+        ("server", "workers"): parsed.workers,
+        ("server", "log_level"): parsed.log_level,
+        ("server", "state_dir"): parsed.state_dir,
+        ("tls", "enabled"): parsed.tls,
+        ("default_engines",): parsed.engines,
+        ("script",): parsed.script,
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    defaults = Config()
+    parser = argparse.ArgumentParser(
+        prog="vivavoz", description="The realtime voice service you run yourself."
+    )
+    parser.add_argument("--version", action="version", version=f"vivavoz {vivavoz.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | models")
+    commands.add_parser("models", help="list, fetch and verify the models of the embedded engines")
+    serve = commands.add_parser(
+        "serve",
+        help="run the service",
+        description="Run the service. What is not given here comes from the environment (VIVAVOZ_…), then "
+        "from the configuration file. The key that clients must show is VIVAVOZ_API_KEY; without one the "
+        "service listens on loopback only.",
+    )
+    serve.add_argument("--config", metavar="FILE", help="TOML file (or VIVAVOZ_CONFIG)")
+    serve.add_argument("--host", help=f"address to listen on (default {defaults.server.host})")
+    serve.add_argument("--port", help=f"TCP port of HTTP (default {defaults.server.port})")
+    serve.add_argument("--udp-port", help="UDP port of the media (default: the number of --port)")
+    serve.add_argument(
+        "--advertise",
+        action="append",
+        metavar="ADDRESS",
+        help="address that WebRTC peers are told to send to (containers, NAT); may be given several times",
+    )
+    serve.add_argument("--engines", metavar="SET", help="scripted, embedded, or a set of the file")
+    serve.add_argument("--script", metavar="FILE", help="conversation script of the scripted engines")
+    serve.add_argument(
+        "--tls", action="store_true", default=None, help="HTTPS, with a local certificate if none is given"
+    )
+    serve.add_argument("--workers", help=f"worker processes (default {defaults.server.workers})")
+    serve.add_argument("--log-level", help="debug, info, warning or error")
+    serve.add_argument("--state-dir", metavar="FOLDER", help="where local secrets and certificates are kept")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

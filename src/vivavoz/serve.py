@@ -1,0 +1,79 @@
+"""``vivavoz serve``: checks what must hold before anything listens, then one worker here, or several."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from vivavoz import worker
+from vivavoz.config import Config, ConfigError, Secrets
+from vivavoz.engines.build import missing_embedded_packages, resolve_default
+from vivavoz.server import tls
+from vivavoz.server.guard import binds_loopback_only
+
+log = logging.getLogger("vivavoz")
+
+
+def serve(config: Config, secrets: Secrets) -> int:
+    """Run until asked to end; the exit code. Raises ConfigError."""
+    worker.set_up_logging(config.server.log_level)
+    config = checked(config, secrets)
+    announce(config, secrets)
+    if config.server.workers > 1:
+        from vivavoz.supervise import supervise
+
+        return supervise(config, secrets)
+    worker.run_in_loop(_alone(config, secrets))
+    return 0
+
+
+def checked(config: Config, secrets: Secrets) -> Config:
+    """The configuration with what ``auto`` means here. Raises ConfigError where serving would be unsafe or
+    is bound to fail."""
+    server = config.server
+    if not secrets.api_keys and not binds_loopback_only(server.host):
+        raise ConfigError(
+            f"--host {server.host} can be reached from other machines, and no key is configured: set "
+            "VIVAVOZ_API_KEY (clients must show it), or listen on 127.0.0.1"
+        )
+    if config.tls.enabled:
+        tls.server_context(tls.certificate(config))
+    chosen = resolve_default(config.default_engines)
+    if chosen != config.default_engines:
+        config = msgspec.structs.replace(config, default_engines=chosen)
+    for name in config.engine_sets_in_use():
+        config.engine_set(name)
+    return config
+
+
+def announce(config: Config, secrets: Secrets) -> None:
+    """What an operator should know, before it listens."""
+    if missing_embedded_packages() and config.default_engines == "scripted":
+        log.info("the embedded engines are not installed (pip install 'vivavoz[embedded]')")
+    if secrets.api_keys:
+        log.info("clients must show a key (%d configured)", len(secrets.api_keys))
+        if config.server.page == "open":
+            log.warning('page = "open": whoever reaches the page can talk without a key')
+    else:
+        log.info("no key is configured: answering this machine's own pages and programs only")
+    if config.tls.enabled:
+        found = tls.certificate(config)
+        log.info("certificate: %s", found.cert)
+        if found.authority is not None:
+            log.info("clients trust it through %s (Node: NODE_EXTRA_CA_CERTS)", found.authority)
+
+
+def announce_listening(config: Config, port: int) -> None:
+    scheme = "https" if config.tls.enabled else "http"
+    host = config.server.host
+    shown = "localhost" if host in ("0.0.0.0", "::", "") else f"[{host}]" if ":" in host else host
+    log.info("listening on %s://%s:%d/ with engines %s", scheme, shown, port, config.default_engines)
+
+
+async def _alone(config: Config, secrets: Secrets) -> None:
+    ending = worker.Ending()
+    ending.on_signals()
+    await worker.run(
+        worker.Plan(config=config), secrets, ending, lambda port: announce_listening(config, port)
+    )

@@ -1,0 +1,220 @@
+"""Several workers behind one HTTP port: starts them, restarts what crashes, ends them together.
+
+The kernel spreads the connections (SO_REUSEPORT); each worker has a UDP port of its own, a tag that is part
+of its calls' ids, and a unix socket through which the others reach it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from vivavoz import serve, worker
+from vivavoz.cluster.directory import worker_tag
+from vivavoz.config import Config, Secrets
+from vivavoz.engines.build import shared_processes
+from vivavoz.engines.ports import EngineError
+
+if TYPE_CHECKING:
+    from vivavoz.engines.embedded.engines import EngineProcesses
+
+log = logging.getLogger("vivavoz.supervisor")
+
+_BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+_HEALTHY_S = 30.0
+"""A worker that lived so long starts its backoff from the beginning."""
+_PATIENCE_S = 5.0
+"""How much longer than the drain a worker may take before it is killed."""
+_CANNOT_START = 2
+"""Exit code of a worker that the configuration, not a crash, keeps from starting."""
+
+
+def supervise(config: Config, secrets: Secrets) -> int:
+    """Run until asked to end; the exit code. Raises ConfigError."""
+    with contextlib.ExitStack() as stack:
+        config = stack.enter_context(_reserved_port(config))
+        folder = Path(tempfile.mkdtemp(prefix="vivavoz-workers-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        supervisor = Supervisor(config, folder)
+        worker.run_in_loop(supervisor.run())
+        return supervisor.status
+
+
+@contextlib.contextmanager
+def _reserved_port(config: Config) -> Iterator[Config]:
+    """Hold the HTTP port for all workers, so that it stays the same however they come and go. A socket that
+    is bound and does not listen gets no connections."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        config.server.host, config.server.port, type=socket.SOCK_STREAM
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        # Without SO_REUSEPORT first: another service of this user's on the port must not be joined.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _bind(probe, address, config)
+        port = int(probe.getsockname()[1])
+        address = (address[0], port, *address[2:])
+    with socket.socket(family, kind, protocol) as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _bind(holder, address, config)
+        server = msgspec.structs.replace(config.server, port=port, udp_port=_first_udp_port(config, port))
+        yield msgspec.structs.replace(config, server=server)
+
+
+def _bind(listener: socket.socket, address: tuple[object, ...], config: Config) -> None:
+    try:
+        listener.bind(address)
+    except OSError as error:
+        raise worker.cannot_bind("TCP", config.server.host, config.server.port, error, "--port") from error
+
+
+def _first_udp_port(config: Config, port: int) -> int:
+    if config.server.udp_port is not None:
+        return config.server.udp_port
+    # A port of the kernel's choice says nothing about its neighbours: those are left to the kernel too.
+    return 0 if config.server.port == 0 else port
+
+
+class Supervisor:
+    """The parent process."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        """``folder``: private (0700), for the workers' sockets."""
+        self.status = 0
+        self._config = config
+        self._tags = [worker_tag(index) for index in range(config.server.workers)]
+        self._sockets = {tag: str(folder / f"{tag}.sock") for tag in self._tags}
+        self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._engine_sockets: dict[str, str] = {}
+        self._listening = 0
+        self._ending = asyncio.Event()
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        processes = await self._start_engines()
+        try:
+            await self._keep_all()
+        finally:
+            for owned in processes:
+                await owned.stop()
+
+    async def _start_engines(self) -> list[EngineProcesses]:
+        """The engine processes that all workers share, by set."""
+        started = []
+        for name in self._config.engine_sets_in_use():
+            processes = shared_processes(self._config.engine_set(name))
+            if processes is None:
+                continue
+            try:
+                await processes.start()
+            except EngineError as error:
+                # The workers find the same, serve without it, and show why.
+                log.error("engines %s: %s", name, error.message)
+                continue
+            started.append(processes)
+            self._engine_sockets[name] = str(processes.directory)
+        return started
+
+    async def _keep_all(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            keepers = [group.create_task(self._keep(index)) for index in range(len(self._tags))]
+            await self._ending.wait()
+            for child in self._children.values():
+                _send(child, signal.SIGTERM)
+            patience = self._config.server.drain_seconds + _PATIENCE_S
+            _, late = await asyncio.wait(keepers, timeout=patience)
+            for child in self._children.values() if late else ():
+                _send(child, signal.SIGKILL)
+
+    def _end(self) -> None:
+        if self._ending.is_set():
+            log.warning("asked to end a second time: ending at once")
+            for child in self._children.values():
+                _send(child, signal.SIGKILL)
+        self._ending.set()
+
+    async def _keep(self, index: int) -> None:
+        """One worker, again and again until the end."""
+        tag, failures = self._tags[index], 0
+        while not self._ending.is_set():
+            began = time.monotonic()
+            code = await self._run_once(index)
+            if self._ending.is_set():
+                return
+            if code == _CANNOT_START:
+                # It said why. The same configuration would fail the same way again.
+                self.status = code
+                self._ending.set()
+                return
+            failures = 0 if time.monotonic() - began > _HEALTHY_S else failures + 1
+            pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
+            log.error("worker %s ended (status %d); restarting it in %.1f s", tag, code, pause)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._ending.wait()
+
+    async def _run_once(self, index: int) -> int:
+        tag = self._tags[index]
+        child = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "vivavoz.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # Signals of the terminal reach the parent alone, which passes them on.
+            start_new_session=True,
+        )
+        self._children[tag] = child
+        try:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            child.stdin.write(msgspec.json.encode(self._plan(index)) + b"\n")
+            if self._ending.is_set():
+                _send(child, signal.SIGTERM)
+            while line := await child.stdout.readline():
+                if line.strip() == b"listening":
+                    self._on_listening()
+            return await child.wait()
+        finally:
+            del self._children[tag]
+            if child.returncode is None:
+                _send(child, signal.SIGKILL)
+                await child.wait()
+
+    def _plan(self, index: int) -> worker.Plan:
+        server = self._config.server
+        udp_port = server.udp_port + index if server.udp_port else 0
+        config = msgspec.structs.replace(
+            self._config, server=msgspec.structs.replace(server, udp_port=udp_port)
+        )
+        return worker.Plan(
+            config=config,
+            tag=self._tags[index],
+            sockets=self._sockets,
+            engine_sockets=self._engine_sockets,
+        )
+
+    def _on_listening(self) -> None:
+        self._listening += 1
+        if self._listening == len(self._tags):
+            serve.announce_listening(self._config, self._config.server.port)
+
+
+def _send(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child.pid, number)

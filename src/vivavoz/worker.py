@@ -1,0 +1,283 @@
+"""One worker: everything put together, from the configuration to a service that answers and ends cleanly.
+
+Run by :mod:`vivavoz.serve` in its own process, or as ``python -m vivavoz.worker`` under a supervisor that
+writes the plan to its standard input and keeps that pipe open: its end means that the supervisor is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from vivavoz.app.page import page_routes
+from vivavoz.app.token import TokenRoute
+from vivavoz.call.registry import CallRegistry
+from vivavoz.call.settings import CallSettings
+from vivavoz.cluster.directory import Directory, LocalDirectory, WorkerDirectory
+from vivavoz.config import Config, ConfigError, Secrets, load_secrets
+from vivavoz.engines.build import build_engines
+from vivavoz.engines.ports import EngineError
+from vivavoz.media.config import MediaConfig
+from vivavoz.media.engine import LeanEngine
+from vivavoz.server import health, tls
+from vivavoz.server.app import build_app
+from vivavoz.server.auth import Authenticator
+from vivavoz.server.client_secrets import mint
+from vivavoz.server.engine_pool import EnginePool
+from vivavoz.server.ports import OpenCall
+from vivavoz.server.protocol import JsonRunner
+from vivavoz.server.sealing import Sealer, sealing_secrets
+from vivavoz.server.service import Service
+from vivavoz.server.store import FileStore
+from vivavoz.server.tokens import Tokens
+from vivavoz.transports.webrtc import WebRtcTransport
+
+log = logging.getLogger("vivavoz")
+
+_SHUTDOWN_S = 2.0
+"""How long connections may take to end once the calls have."""
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker is told. ``config`` names the real ports and the default engine set by now."""
+
+    config: Config
+    tag: str = "00"
+    sockets: dict[str, str] = {}
+    """Unix sockets of all workers, by tag; empty where there is but one."""
+    engine_sockets: dict[str, str] = {}
+    """Folders of the sockets of engine processes that the supervisor owns, by engine set."""
+
+
+class Ending:
+    """What ends a worker. The second request does not wait for anything."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        if self._asked.is_set():
+            log.warning("asked to end a second time: ending at once")
+            logging.shutdown()
+            os._exit(0)
+        self._asked.set()
+
+    async def wait(self) -> None:
+        await self._asked.wait()
+
+    def on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.ask)
+
+
+async def run(plan: Plan, secrets: Secrets, ending: Ending, listening: Callable[[int], None]) -> None:
+    """Serve until ``ending``. ``listening`` is told the HTTP port once it answers; engines may still load.
+
+    Raises ConfigError where it cannot start.
+    """
+    config = plan.config
+    context = tls.server_context(tls.certificate(config)) if config.tls.enabled else None
+    media = LeanEngine(_media_config(config))
+    pool = _engine_pool(plan)
+    async with contextlib.AsyncExitStack() as stack:
+        calls = await stack.enter_async_context(
+            CallRegistry(pool.engines_for, _call_settings(config), plan.tag)
+        )
+        service = _service(plan, secrets, pool, calls, media)
+        try:
+            await media.start()
+        except OSError as error:
+            raise cannot_bind("UDP", config.server.host, config.udp_port, error, "--udp-port") from error
+        stack.push_async_callback(media.stop)
+        runner = JsonRunner(build_app(service, _page(service)), shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        port = await _listen(runner, plan, context)
+        async with asyncio.TaskGroup() as group:
+            loading = group.create_task(pool.run())
+            listening(port)
+            await ending.wait()
+            service.draining = True
+            log.info(
+                "ending: no new calls; %d calls have up to %.0f s", len(calls), config.server.drain_seconds
+            )
+            await calls.drain(config.server.drain_seconds)
+            # While their connections are still there to be told.
+            await calls.close()
+            loading.cancel()
+    log.info("ended")
+
+
+def _service(
+    plan: Plan, secrets: Secrets, pool: EnginePool, calls: CallRegistry, media: LeanEngine
+) -> Service:
+    config = plan.config
+    sealing = sealing_secrets(secrets, config.state_dir)
+    store = FileStore(
+        config.state_dir / "sessions",
+        max_entries=config.limits.stored_sessions,
+        max_bytes=config.limits.stored_bytes,
+    )
+    tokens = Tokens(Sealer(sealing, "vivavoz client secrets"), store)
+
+    def accept(offer: str, call: OpenCall, filtered: bool) -> str:
+        return WebRtcTransport.accept(media, offer, call, filter=filtered)
+
+    directory: Directory = LocalDirectory()
+    if len(plan.sockets) > 1:
+        directory = WorkerDirectory(plan.tag, {tag: Path(path) for tag, path in plan.sockets.items()})
+    return Service(
+        config=config,
+        auth=Authenticator(secrets.api_keys, tokens),
+        tokens=tokens,
+        engines=pool,
+        calls=calls,
+        accept=accept,
+        directory=directory,
+    )
+
+
+def _engine_pool(plan: Plan) -> EnginePool:
+    sets = {}
+    for name in plan.config.engine_sets_in_use():
+        sockets = plan.engine_sockets.get(name)
+        try:
+            sets[name] = build_engines(
+                plan.config.engine_set(name), sockets=Path(sockets) if sockets else None
+            )
+        except EngineError as error:
+            raise ConfigError(f"engines {name}: {error.message}") from error
+    return EnginePool(plan.config, sets)
+
+
+def _media_config(config: Config) -> MediaConfig:
+    return MediaConfig(
+        host=config.server.host,
+        port=config.udp_port,
+        advertise=config.server.advertise,
+        max_calls=config.limits.sessions,
+    )
+
+
+def _call_settings(config: Config) -> CallSettings:
+    return CallSettings(
+        sessions=config.limits.sessions,
+        session_seconds=config.limits.session_seconds,
+        input_ms=config.limits.input_ms,
+        drain_seconds=config.server.drain_seconds,
+        trace_dir=Path(config.server.trace_dir) if config.server.trace_dir else None,
+    )
+
+
+def _page(service: Service) -> list[web.RouteDef]:
+    config = service.config
+    if config.server.page == "off":
+        return []
+
+    async def mint_here(request: web.Request, body: bytes) -> Any:
+        return await mint(service, request, body)
+
+    route = TokenRoute(
+        mint_here,
+        lambda: health.report(service)["engines"],
+        open_to_all=service.auth.keyless or config.server.page == "open",
+    )
+    return page_routes(route)
+
+
+async def _listen(runner: JsonRunner, plan: Plan, context: Any) -> int:
+    """Open the TCP and, where there are several workers, the unix socket. The TCP port in use."""
+    server = plan.config.server
+    shared = len(plan.sockets) > 1
+    site = web.TCPSite(runner, server.host, server.port, ssl_context=context, reuse_port=shared or None)
+    try:
+        await site.start()
+    except OSError as error:
+        raise cannot_bind("TCP", server.host, server.port, error, "--port") from error
+    port = int(runner.addresses[0][1])
+    if shared:
+        # In a directory of mode 0700: only this user's processes can connect.
+        path = plan.sockets[plan.tag]
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        await web.UnixSite(runner, path).start()
+    return port
+
+
+def cannot_bind(kind: str, host: str, port: int, error: OSError, flag: str) -> ConfigError:
+    if error.errno == errno.EADDRINUSE:
+        return ConfigError(f"{kind} port {port} on {host} is in use: choose another with {flag}")
+    return ConfigError(f"cannot listen on {host}, {kind} port {port}: {error.strerror or error}")
+
+
+# --------------------------------------------------------------------------- under a supervisor
+
+
+async def _supervised() -> None:
+    plan = msgspec.json.decode(await asyncio.to_thread(sys.stdin.buffer.readline), type=Plan)
+    set_up_logging(plan.config.server.log_level, plan.tag)
+    ending = Ending()
+    ending.on_signals()
+    async with asyncio.TaskGroup() as group:
+        orphaned = group.create_task(_watch_supervisor(ending))
+
+        def listening(port: int) -> None:
+            print("listening", flush=True)  # noqa: T201 - read by the supervisor
+
+        await run(plan, load_secrets(), ending, listening)
+        orphaned.cancel()
+
+
+async def _watch_supervisor(ending: Ending) -> None:
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await reader.read()
+    log.warning("the supervisor is gone: ending")
+    ending.ask()
+
+
+def set_up_logging(level: str, tag: str = "") -> None:
+    """One line an entry, on stderr."""
+    who = f" [{tag}]" if tag else ""
+    logging.basicConfig(
+        level=level.upper(), format=f"%(asctime)s %(levelname)s{who} %(name)s: %(message)s", stream=sys.stderr
+    )
+    for noisy in ("aiohttp", "asyncio", "aioice", "aiortc", "httpx", "httpcore", "openai"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
+
+
+def run_in_loop(main: Any) -> None:
+    """``asyncio.run`` on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
+
+
+def _main() -> int:
+    try:
+        run_in_loop(_supervised())
+    except ConfigError as error:
+        log.error("%s", error)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())
