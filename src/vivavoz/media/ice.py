@@ -22,7 +22,8 @@ class IceAgent:
 
     def __init__(self, *, ufrag: str, password: str, remote_ufrag: str, remote_password: str) -> None:
         self.selected: Address | None = None
-        """Where to send; set by the first nomination."""
+        """Where to send: the address of the first good check until one is nominated, so that DTLS need not
+        wait for that."""
         self._username = f"{ufrag}:{remote_ufrag}"
         self._probe_username = f"{remote_ufrag}:{ufrag}"
         self._password = password.encode()
@@ -39,7 +40,7 @@ class IceAgent:
             return None, False
         if message.controlled:
             return stun.role_conflict(message.transaction, self._password), False
-        if message.use_candidate or (self.selected is not None and now - self._checked > _STALE):
+        if message.use_candidate or self.selected is None or now - self._checked > _STALE:
             self.selected = source
         if source == self.selected:
             self._checked = now

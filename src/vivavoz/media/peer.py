@@ -101,7 +101,7 @@ class Peer:
 
     def checked(self) -> None:
         """The answer to a check has left: what waits for the path may go."""
-        if self.ice.selected is not None and self.state == "connecting":
+        if self.state == "connecting":
             self._guarded(self._dtls.start)
 
     def probe_answered(self, data: bytes, message: Message, now: float) -> bool:

@@ -239,7 +239,10 @@ class Receiver:
             self._origin = now
         out = self._release(now)
         behind = self._behind(now)
-        if self._held or behind < self._patience:
+        waiting = (
+            int(self._hold * RATE) if self._held else 0
+        )  # what is held may still bring this time's sound
+        if behind < self._patience + waiting:
             return out
         if behind > _MAX_FILL * RATE:
             self._origin += behind / RATE - _MAX_FILL

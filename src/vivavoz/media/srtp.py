@@ -59,13 +59,13 @@ class Srtp:
         """The plain RTP packet; None if it is forged, replayed or broken."""
         try:
             return bytes(self._in.unprotect(packet))
-        except (SrtpError, TypeError):
+        except (SrtpError, ValueError):  # ValueError: longer than libsrtp takes
             return None
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
         try:
             return bytes(self._in.unprotect_rtcp(packet))
-        except (SrtpError, TypeError):
+        except (SrtpError, ValueError):  # ValueError: longer than libsrtp takes
             return None
 
 
