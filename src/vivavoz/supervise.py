@@ -46,7 +46,7 @@ def supervise(config: Config, secrets: Secrets) -> int:
     """Run until asked to end; the exit code. Raises ConfigError."""
     with contextlib.ExitStack() as stack:
         config = stack.enter_context(_reserved_port(config))
-        folder = Path(tempfile.mkdtemp(prefix="vivavoz-workers-"))
+        folder = Path(tempfile.mkdtemp(prefix=f"vivavoz-workers-{os.getpid()}-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         supervisor = Supervisor(config, folder)
         worker.run_in_loop(supervisor.run())

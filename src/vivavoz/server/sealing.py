@@ -89,8 +89,10 @@ def _installation_secret(state_dir: Path) -> str:
 
 
 def make_private_dir(path: Path) -> None:
-    """A directory of our own, for this user only (0700). One that is there keeps its mode."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """A directory of our own, for this user only (0700), and so its parents. What is there keeps its mode."""
+    if not path.parent.exists():
+        make_private_dir(path.parent)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def write_private(path: Path, data: bytes) -> None:
