@@ -1,7 +1,7 @@
 // The page's elements: drawing lines, states and notices. It decides nothing; app.js does.
 
 import { t } from "./i18n.js";
-import { stateName, summary, taskName } from "./status.js";
+import { qualityName, stateName, summary, taskName } from "./status.js";
 
 export const $ = (id) => document.getElementById(id);
 
@@ -119,16 +119,20 @@ export function showState(state, hint = "") {
   $("hint").textContent = hint;
 }
 
+let helped = false; // opened once by itself; after that it is the person's to close
+
 /** The engines' line and rows; null rows: the service does not answer. */
 export function showEngines(rows) {
-  const { lamp, words } = rows ? summary(rows) : { lamp: "failed", words: t("unreached") };
+  const { lamp, words, help = false } = rows ? summary(rows) : { lamp: "failed", words: t("unreached") };
   $("lamp").dataset.lamp = lamp;
+  if (help && !helped) $("engines").open = true;
+  helped ||= help;
   $("engines-summary").textContent = words;
   $("engines-rows").replaceChildren(
     ...(rows ?? []).map((row) => {
       const item = element("li", "engine");
       item.dataset.state = row.state;
-      const quality = row.quality ? ` · ${row.quality === "demo" ? t("demo") : row.quality}` : "";
+      const quality = row.quality && row.quality !== row.name ? ` · ${qualityName(row)}` : "";
       item.append(
         element("span", "engine-task", taskName(row)),
         element("span", "engine-name", row.name + quality),
