@@ -118,10 +118,8 @@ def _embedded(spec: EngineSet, sockets: Path | None) -> Engines:
     from vivavoz.engines.scripted import ScriptedEngines
 
     # Without a language model it answers from the script, and says so: better than posing as an assistant.
-    fallback = ScriptedEngines(_script(spec)).llm if "llm" in _embedded_stages(spec) else None
-    made: Any = EmbeddedEngines(_embedded_options(spec), directory=sockets, fallback_llm=fallback)
-    engines: Engines = made
-    return engines
+    fallback = ScriptedEngines(_script(spec)) if "llm" in _embedded_stages(spec) else None
+    return EmbeddedEngines(_embedded_options(spec), directory=sockets, fallback=fallback)
 
 
 class _Remote:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import logging
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from vivavoz.engines.embedded.plan import EmbeddedOptions, Planned, Task, plan
 from vivavoz.engines.embedded.silero import SileroVad
 from vivavoz.engines.ports import (
     EngineError,
+    Engines,
     EngineStatus,
     Llm,
     SpeechToSpeech,
@@ -80,15 +82,18 @@ class EmbeddedEngines:
 
     With ``directory`` (of :class:`EngineProcesses` in the parent) it is one worker's view of shared
     processes; without, it owns processes of its own. Where there is no language model, ``llm`` is
-    ``fallback_llm`` and the status says so.
+    ``fallback``'s (each call's own) and the status says so.
     """
+
+    vad: Vad
+    """There from ``start`` on."""
 
     def __init__(
         self,
         options: EmbeddedOptions | None = None,
         *,
         directory: Path | None = None,
-        fallback_llm: Llm | None = None,
+        fallback: Engines | None = None,
         store: Store | None = None,
         timing: Timing | None = None,
     ) -> None:
@@ -99,19 +104,21 @@ class EmbeddedEngines:
         self._owned: EngineProcesses | None = None
         self._planned: dict[Task, Planned] = {}
         self._clients: dict[Task, EngineClient] = {}
+        self._fallback = fallback
         self._vad: SileroVad | None = None
         self.turn: TurnDetector | None = None
         self.stt: Stt | None = None
-        self.llm: Llm | None = fallback_llm
+        self.llm: Llm | None = None
         self.tts: Tts | None = None
         self.speech_to_speech: SpeechToSpeech | None = None
 
-    @property
-    def vad(self) -> Vad:
-        """Raises EngineError before ``start``, and where the options leave it out."""
-        if self._vad is None:
-            raise EngineError("voice activity detection is not running", "engine_unavailable")
-        return self._vad
+    def for_call(self) -> EmbeddedEngines:
+        """Itself, unless the fallback answers: that one may keep a place in its script for each call."""
+        if self._fallback is None or isinstance(self.llm, ProcessLlm):
+            return self
+        view = copy.copy(self)
+        view.llm = self._fallback.for_call().llm
+        return view
 
     async def start(self) -> None:
         """Load and warm everything at once. Raises EngineError where recognition or voice cannot serve."""
@@ -149,6 +156,8 @@ class EmbeddedEngines:
                 await client.start()
                 self._clients[task] = client
         await asyncio.gather(self._start_vad(), *(self._settle(task) for task in self._clients))
+        if self.llm is None and self._fallback is not None:
+            self.llm = self._fallback.llm
         for stage in self._planned.values():
             if not stage.present:
                 log.warning("no %s: %s", stage.task, stage.detail)
@@ -157,7 +166,7 @@ class EmbeddedEngines:
         if (stage := self._planned.get("vad")) is not None and stage.path is not None:
             vad = SileroVad(stage.path)
             await vad.start()
-            self._vad = vad
+            self._vad = self.vad = vad
 
     async def _settle(self, task: Task) -> None:
         """Wait for one process; put its port in place where it is ready."""

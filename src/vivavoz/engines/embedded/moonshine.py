@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,14 +10,16 @@ from typing import Any
 import numpy as np
 
 from vivavoz.engines.embedded import segments
-from vivavoz.engines.embedded.downsample import Downsampler, Samples
+from vivavoz.engines.embedded.downsample import Samples
 from vivavoz.engines.embedded.runtime import require
 from vivavoz.engines.embedded.silero import FRAME, Silero, SileroState
+from vivavoz.engines.embedded.utterance import transcribe
 from vivavoz.engines.ports import SttOptions, Transcript
 from vivavoz.engines.process.threads import ModelThreads
 
 _PAUSE_FRAMES = 4
 """So many frames without speech (130 ms), and the caller may have finished: the text is made ready."""
+_LIVE_S = 0.01
 _SCORED_AT_ONCE = 4
 _RATE = 16_000
 
@@ -51,22 +52,8 @@ class MoonshineStt:
         self._threads.close()
         self._vad_thread.close()
 
-    async def transcribe(self, audio: AsyncIterator[bytes], options: SttOptions) -> AsyncIterator[Transcript]:
-        utterance = _Utterance(self)
-        spoken: list[str] = []
-        try:
-            async for pcm in audio:
-                text = await utterance.feed(pcm)
-                if text:
-                    yield Transcript(text if not spoken else f" {text}")
-                    spoken.append(text)
-            text = await utterance.finish()
-            if text:
-                yield Transcript(text if not spoken else f" {text}")
-                spoken.append(text)
-            yield Transcript(" ".join(spoken), final=True)
-        finally:
-            utterance.close()
+    def transcribe(self, audio: AsyncIterator[bytes], options: SttOptions) -> AsyncIterator[Transcript]:
+        return transcribe(self, audio)
 
     @property
     def idle(self) -> bool:
@@ -101,87 +88,3 @@ class MoonshineStt:
             )
         lines = transcriber.transcribe_without_streaming(samples.tolist(), _RATE).lines
         return " ".join(line.text for line in lines)
-
-
-class _Utterance:
-    """One turn's sound, as far as it is not transcribed yet."""
-
-    def __init__(self, stt: MoonshineStt) -> None:
-        self._stt = stt
-        self._downsampler = Downsampler()
-        self._state = SileroState()
-        self._samples: Samples = np.zeros(0, np.float32)
-        self._probabilities: list[float] = []
-        self._guess: asyncio.Task[str] | None = None
-        self._guessed: segments.Speech | None = None
-
-    async def feed(self, pcm: bytes) -> str:
-        """Take sound in; the text of a segment, where one became too long and was cut off."""
-        self._samples = np.concatenate((self._samples, self._downsampler.feed(pcm)))
-        await self._score(at_least=_SCORED_AT_ONCE)
-        text = ""
-        while len(self._probabilities) > segments.MAX_FRAMES:
-            text = f"{text} {await self._cut()}".strip()
-        self._forget_silence()
-        self._speculate()
-        return text
-
-    async def finish(self) -> str:
-        """The text of what is left."""
-        rest = np.concatenate((self._samples, self._downsampler.flush()))
-        self._samples = np.pad(rest, (0, -len(rest) % FRAME))
-        await self._score(at_least=1)
-        speech = segments.find_speech(self._probabilities)
-        if speech is None:
-            return ""
-        if self._guess is not None and self._guessed == speech:
-            return await self._guess
-        return await self._stt.recognise(self._sound(speech), speech)
-
-    def close(self) -> None:
-        if self._guess is not None:
-            self._guess.cancel()
-
-    async def _score(self, at_least: int) -> None:
-        scored = len(self._probabilities)
-        frames = len(self._samples) // FRAME
-        if frames - scored >= at_least:
-            fresh = self._samples[scored * FRAME : frames * FRAME]
-            self._probabilities += await self._stt.score(self._state, fresh)
-
-    async def _cut(self) -> str:
-        """Transcribe up to the quietest moment and keep what comes behind it."""
-        limit = self._probabilities[: segments.MAX_FRAMES]
-        cut = segments.find_cut(limit)
-        speech = segments.find_speech(self._probabilities[:cut])
-        sound = self._sound(speech) if speech is not None else None
-        self._drop(cut)
-        return await self._stt.recognise(sound, speech) if speech is not None and sound is not None else ""
-
-    def _forget_silence(self) -> None:
-        """Before anything is said only the last moment is kept, however long it takes."""
-        if not any(probability >= segments.SPEECH for probability in self._probabilities):
-            self._drop(max(0, len(self._probabilities) - segments.LEAD_FRAMES))
-
-    def _drop(self, frames: int) -> None:
-        if frames:
-            self._samples = self._samples[frames * FRAME :].copy()
-            del self._probabilities[:frames]
-            self._guessed = None
-
-    def _speculate(self) -> None:
-        tail = self._probabilities[-_PAUSE_FRAMES:]
-        if len(tail) < _PAUSE_FRAMES or any(probability >= segments.SPEECH for probability in tail):
-            return
-        speech = segments.find_speech(self._probabilities)
-        if speech is None or speech == self._guessed or not self._stt.idle:
-            return
-        if self._guess is not None:
-            self._guess.cancel()
-        self._guess = asyncio.create_task(self._stt.recognise(self._sound(speech), speech))
-        # A guess that fails or is not wanted says nothing; one that is wanted is awaited.
-        self._guess.add_done_callback(lambda task: task.cancelled() or task.exception())
-        self._guessed = speech
-
-    def _sound(self, speech: segments.Speech) -> Samples:
-        return self._samples[speech.start * FRAME : speech.end * FRAME].copy()
