@@ -1,0 +1,1 @@
+"""The measurements behind the defaults: ``python -m bench`` (docs/benchmarks.md)."""

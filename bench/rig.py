@@ -1,0 +1,268 @@
+"""What all measurements share: servers to measure, their cost, figures, tables and files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+OUT = Path(__file__).parent / "out"
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class Skipped(Exception):
+    """The measurement cannot be made here; the text says why."""
+
+
+# --------------------------------------------------------------------------- servers
+
+
+class Server(msgspec.Struct, frozen=True):
+    """A process under measurement."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+    began: float
+    """``time.monotonic()`` just before its start."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def health(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
+            return dict(json.load(answer))
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def vivavoz(
+    engines: str = "scripted",
+    *,
+    script: str | None = None,
+    trace_dir: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    ready_s: float = 120.0,
+) -> Iterator[Server]:
+    """``vivavoz serve`` in its own process, ready. ``script``: the text of a conversation script."""
+    with tempfile.TemporaryDirectory(prefix="vivavoz-bench-") as folder:
+        own = {
+            "VIVAVOZ_PORT": str(free_port()),
+            "VIVAVOZ_UDP_PORT": str(free_port(socket.SOCK_DGRAM)),
+            "VIVAVOZ_STATE_DIR": f"{folder}/state",
+            "VIVAVOZ_DRAIN_SECONDS": "0",
+        }
+        if script is not None:
+            Path(folder, "script.toml").write_text(script)
+            own["VIVAVOZ_SCRIPT"] = f"{folder}/script.toml"
+        if trace_dir is not None:
+            own["VIVAVOZ_TRACE_DIR"] = str(trace_dir)
+        command = [str(Path(sys.executable).with_name("vivavoz")), "serve", "--engines", engines]
+        port = int(own["VIVAVOZ_PORT"])
+        with process(command, port, {**own, **(environment or {})}, Path(folder)) as server:
+            answers(f"{server.url}/readyz", server, ready_s)
+            yield server
+
+
+@contextlib.contextmanager
+def process(
+    command: Sequence[str], port: int, environment: Mapping[str, str], folder: Path
+) -> Iterator[Server]:
+    """A server process until the block ends; its output goes to a file in ``folder``."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("VIVAVOZ_")}
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        began = time.monotonic()
+        child = subprocess.Popen(
+            command, env={**clean, **environment}, stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        yield Server(child, port, log, began)
+    finally:
+        if child.poll() is None:
+            child.terminate()
+            try:
+                child.wait(15)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+
+def answers(url: str, server: Server, within_s: float) -> float:
+    """Wait until a URL answers with success; the seconds since the server's start."""
+    deadline = server.began + within_s
+    while True:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"the server ended at its start:\n{server.log.read_text()}")
+        with contextlib.suppress(OSError, urllib.error.URLError):
+            urllib.request.urlopen(url, timeout=5).close()
+            return time.monotonic() - server.began
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{url} did not answer in {within_s} s:\n{server.log.read_text()}")
+        time.sleep(0.02)
+
+
+async def post_offer(url: str, offer: str, model: str = "gpt-realtime") -> str:
+    """The answer to an offer. Raises ``RuntimeError`` with what the service said against it."""
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(
+            f"{url}/v1/realtime/calls?model={model}", data=offer, headers={"Content-Type": "application/sdp"}
+        ) as response,
+    ):
+        text = await response.text()
+        if response.status not in (200, 201):
+            raise RuntimeError(f"{response.status}: {text}")
+        return text
+
+
+# --------------------------------------------------------------------------- what a process costs
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of one process (s), without its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory of one process (MB)."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 1e6
+
+
+def descriptors(pid: int) -> int:
+    """Open files and sockets of one process."""
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+def children(pid: int) -> list[int]:
+    """The direct children of one process."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
+
+
+def pin(pid: int, core: int) -> None:
+    """Keep a process on one core, where there are several."""
+    with contextlib.suppress(OSError, ValueError):
+        os.sched_setaffinity(pid, {core % (os.cpu_count() or 1)})
+
+
+def pin_nowhere() -> None:
+    """Let this process run on any core again."""
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+
+
+# --------------------------------------------------------------------------- figures
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """By nearest rank: a value that was measured. NaN of none."""
+    if not values:
+        return math.nan
+    return sorted(values)[max(0, math.ceil(share / 100 * len(values)) - 1)]
+
+
+def summary(values: Sequence[float]) -> dict[str, float]:
+    """Count, median, p95, p99, least and largest."""
+    return {
+        "n": len(values),
+        "p50": round(percentile(values, 50), 3),
+        "p95": round(percentile(values, 95), 3),
+        "p99": round(percentile(values, 99), 3),
+        "min": round(min(values, default=math.nan), 3),
+        "max": round(max(values, default=math.nan), 3),
+    }
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """Of the straight line that fits best."""
+    return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
+
+
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
+    model = next(
+        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load": [round(each, 2) for each in os.getloadavg()],
+    }
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().splitlines()
+    except OSError:
+        return []
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print it."""
+    cells = [[_cell(each) for each in row] for row in [columns, *rows]]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
+    print(f"\n{title}")
+    for row in cells:
+        print("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def write(name: str, figures: Mapping[str, Any]) -> None:
+    """Keep the figures in ``bench/out/<name>.json``."""
+    OUT.mkdir(exist_ok=True)
+    record = {"measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "machine": machine(), **figures}
+    (OUT / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
+
+
+def embedded_missing() -> str:
+    """Why the embedded engines cannot run here; empty if they can."""
+    packages = [
+        name for name in ("onnxruntime", "moonshine_voice", "hibari", "xllamacpp") if not find_spec(name)
+    ]
+    if packages:
+        return f"not installed: {', '.join(packages)}"
+    from vivavoz.engines.embedded.plan import EmbeddedOptions, plan
+    from vivavoz.engines.ports import EngineError
+    from vivavoz.models import Store
+
+    try:
+        planned = plan(EmbeddedOptions(), Store())
+    except EngineError as error:
+        return error.message
+    return "; ".join(stage.detail or stage.name for stage in planned.values() if not stage.present)
