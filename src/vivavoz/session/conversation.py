@@ -162,7 +162,7 @@ class Conversation(Data):
         spoken = entry.spoken
         if spoken is None or not isinstance(entry.item, Message):
             raise ProtocolError(
-                "Only model output audio messages can be truncated.",
+                "Only model output audio messages can be truncated",
                 code="unsupported_content_type",
                 param="item_id",
             )
@@ -188,6 +188,12 @@ class Conversation(Data):
                 status=entry.item.status,
                 content=[OutputAudio(transcript=heard)],
             )
+
+    def keep_audio(self, entry: Entry, audio: bytes) -> None:
+        """Keep the sound of the newest turn, and of no other: no model is ever given an older one."""
+        for other in self:
+            other.audio = b""
+        entry.audio = audio
 
     def context(self) -> list[Item]:
         """The conversation as the model shall see it: everything spoken in its ``transcript``."""

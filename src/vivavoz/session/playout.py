@@ -29,7 +29,7 @@ class Playout(Data):
 
     def write(self, item_id: str, response_id: str) -> None:
         """Sound of this item goes out."""
-        if self.enabled and not (self.queue and self.queue[-1].item_id == item_id):
+        if self.enabled and self._find(item_id) is None:
             self.queue.append(Playing(item_id=item_id, response_id=response_id))
 
     def end(self, item_id: str) -> bool:

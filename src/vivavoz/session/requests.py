@@ -33,7 +33,7 @@ from vivavoz.wire.client_events import (
     SessionUpdate,
 )
 from vivavoz.wire.errors import ProtocolError, invalid_value
-from vivavoz.wire.items import InputAudio, Item, Message
+from vivavoz.wire.items import FunctionCallOutput, InputAudio, Item, Message
 from vivavoz.wire.options import (
     AudioFormat,
     NamedFunction,
@@ -136,11 +136,10 @@ def append(state: State, out: Output, event: InputAudioBufferAppend) -> None:
 def receive(state: State, out: Output, pcm: bytes) -> None:
     """Sound of the caller's, from an event or from the media path."""
     start = state.audio.append(pcm)
-    if state.options.audio.input.turn_detection is not None:
-        if pcm:
-            out.do(Score(pcm=pcm, start_sample=start))
-        return
-    # Push to talk on a media transport: sound keeps flowing; what nobody commits is forgotten in the end.
+    if pcm and state.options.audio.input.turn_detection is not None:
+        out.do(Score(pcm=pcm, start_sample=start))
+    # Push to talk on a media transport, or a VAD that has stopped: sound keeps flowing, and what nobody
+    # commits is forgotten in the end.
     state.audio.drop_before(state.audio.end - to_samples(state.settings.input_ms))
 
 
@@ -210,7 +209,8 @@ def _named(item: Item, out: Output) -> Item:
     """The item as the conversation keeps it: with an id and a status, without what clients merely repeat."""
     item_id = item.id if item.id is not UNSET else out.ids.next("item")
     members: dict[str, Any] = {"id": item_id, "object": UNSET}
-    if item.status is UNSET:
+    if item.status is UNSET and not isinstance(item, FunctionCallOutput):
+        # An output is sent back without a status (recorded).
         members["status"] = "completed"
     if isinstance(item, Message):
         members["content"] = [
@@ -246,7 +246,7 @@ def _sound(item: Item) -> bytes:
 def _listen(state: State, out: Output, entry: Entry, sound: bytes) -> None:
     entry.heard_ms = to_ms(len(sound) // SAMPLE_BYTES)
     if state.settings.plan == "converse":
-        entry.audio = sound
+        state.conversation.keep_audio(entry, sound)
         return
     task = Transcribe(options=state.options.audio.input.transcription)
     entry.transcription = state.jobs.start(out, Kind.TRANSCRIBE, str(entry.item.id), task)

@@ -12,6 +12,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal, NamedTuple
 
+import msgspec.structs
+
 from vivavoz.session.conversation import Conversation, Entry, Spoken
 from vivavoz.session.effects import EndAudio, FeedText, FinishJob, Synthesize
 from vivavoz.session.jobs import Jobs, Kind
@@ -171,6 +173,11 @@ class Response(Data):
 
     def add_speech(self, stage: Stage, pcm: bytes, text: str) -> None:
         """Sound and its words; from the voice, or straight from a speech-to-speech model."""
+        if self.plan.modality == "text":
+            # Of what a speech-to-speech model says, the words are what was asked for.
+            if self.direct:
+                self.add_text(stage, text)
+            return
         message = self._message(stage) if self.direct else self._current()
         if not isinstance(message, MessageOutput):
             return
@@ -181,10 +188,11 @@ class Response(Data):
         self._speak(stage, message, pcm, text)
 
     def end_speech(self) -> None:
-        """The voice is done with the current message."""
+        """The voice is done with the current message; should it be before its time, what the model still
+        says is another message."""
         message = self._current()
         if isinstance(message, MessageOutput):
-            message.spoken, message.speech = True, None
+            message.spoken, message.complete, message.speech = True, True, None
 
     def end_reply(self) -> None:
         """The model is done."""
@@ -374,8 +382,9 @@ class Response(Data):
         self.items.append(item)
         if self.conversation_id is not None:
             entry = stage.conversation.get(output.item_id)
-            if entry is not None and not (entry.spoken is not None and entry.spoken.cut):
-                entry.item = item
+            if entry is not None:
+                cut = entry.spoken is not None and entry.spoken.cut
+                entry.item = msgspec.structs.replace(entry.item, status=status) if cut else item
             stage.out.send(ConversationItemDone, previous_item_id=output.previous, item=item)
         stage.out.send(OutputItemDone, response_id=self.id, output_index=self.cursor, item=item)
 

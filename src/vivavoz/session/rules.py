@@ -126,7 +126,7 @@ def commit(state: State, out: Output, end: int) -> str:
     item = Message(id=spoke.item_id, role="user", status="completed", content=[InputAudio(transcript=None)])
     entry = Entry(item=item, transcription=spoke.transcription, heard_ms=to_ms(end - spoke.start))
     if state.settings.plan == "converse":
-        entry.audio = state.audio.slice(spoke.start, end)
+        state.conversation.keep_audio(entry, state.audio.slice(spoke.start, end))
     elif spoke.transcription is not None:
         feed_turn(state, out, spoke, end)
         out.do(FinishJob(job=spoke.transcription))

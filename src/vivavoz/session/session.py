@@ -159,9 +159,12 @@ def _bound_turn(state: State, out: Output, rule: TurnDetection) -> None:
 
 
 def _judged(state: State, out: Output, input: inputs.Judged) -> None:
-    job = state.jobs.end(input.job)
+    job = state.jobs.get(input.job)
+    if job is None or job.kind is not Kind.JUDGE:
+        return
+    state.jobs.end(input.job)
     rule = state.options.audio.input.turn_detection
-    if job is None or rule is None or state.spoke is None or state.spoke.judge != input.job:
+    if rule is None or state.spoke is None or state.spoke.judge != input.job:
         return
     state.spoke.judge = None
     if input.probability >= COMPLETE:
@@ -174,6 +177,8 @@ def _transcribed(state: State, out: Output, input: inputs.Transcribed) -> None:
         return
     if job.kind is Kind.REPLY:
         _heard_by_model(state, out, job, input)
+    elif job.kind is not Kind.TRANSCRIBE:
+        return
     elif not input.final:
         transcripts.hear(state, out, job.owner, input.text)
     else:
@@ -230,7 +235,8 @@ def _replied_finish(state: State, out: Output, input: inputs.RepliedFinish) -> N
 
 def _synthesized(state: State, out: Output, input: inputs.Synthesized) -> None:
     if (response := _response(state, input.job)) is not None:
-        state.voiced = state.voiced or response.conversation_id is not None
+        audible = response.conversation_id is not None and response.plan.modality == "audio"
+        state.voiced = state.voiced or audible
         response.add_speech(rules.stage(state, out), input.pcm, input.text)
 
 

@@ -19,7 +19,7 @@ def hear(state: State, out: Output, item_id: str, text: str) -> None:
     """More words of a turn, perhaps before it is over."""
     if state.options.audio.input.transcription is not None and text:
         state.partial[item_id] = state.partial.get(item_id, "") + text
-        _delta(out, item_id, text)
+        _delta(state, out, item_id, text)
 
 
 def complete(state: State, out: Output, entry: Entry, text: str) -> None:
@@ -30,7 +30,7 @@ def complete(state: State, out: Output, entry: Entry, text: str) -> None:
     if state.options.audio.input.transcription is None:
         return
     if text.startswith(told) and len(text) > len(told):
-        _delta(out, item_id, text[len(told) :])
+        _delta(state, out, item_id, text[len(told) :])
     if isinstance(entry.item, Message):
         content = [
             InputAudio(transcript=text) if isinstance(p, InputAudio) else p for p in entry.item.content
@@ -67,5 +67,7 @@ def audio_index(entry: Entry) -> int:
     return 0
 
 
-def _delta(out: Output, item_id: str, text: str) -> None:
-    out.send(TranscriptionDelta, item_id=item_id, content_index=0, delta=text)
+def _delta(state: State, out: Output, item_id: str, text: str) -> None:
+    entry = state.conversation.get(item_id)
+    index = audio_index(entry) if entry is not None else 0
+    out.send(TranscriptionDelta, item_id=item_id, content_index=index, delta=text)

@@ -29,8 +29,10 @@ _KINDS = {
     "bytes": "a string",
 }
 _EXPECTED = re.compile(r"Expected (?P<expected>.+?), got `(?P<got>\w+)`$")
+_EXPECTED_ONLY = re.compile(r"Expected `(?P<expected>\w+)`$")
+_LIMIT = re.compile(r"Expected `(?P<kind>\w+)` (?P<limit>(?:of length )?[<>=]+ .+)$")
 _FIELD = re.compile(r"`(?P<name>[^`]+)`$")
-_VALUE = re.compile(r"'(?P<value>.*)'$", re.DOTALL)
+_VALUE = re.compile(r"(?:'(?P<text>.*)'|(?P<number>-?\d+))$", re.DOTALL)
 
 
 class _AnyEvent(msgspec.Struct):
@@ -109,21 +111,26 @@ def translate(failure: msgspec.ValidationError, root: Any) -> ProtocolError:
     if text.startswith("Invalid base64"):
         return invalid_value(f"Invalid '{path}'. Expected base64-encoded audio bytes.", path)
     if expected := _EXPECTED.match(text):
-        return _wrong_type(expected, path)
+        return _wrong_type(path, expected["expected"], expected["got"])
+    if expected := _EXPECTED_ONLY.match(text):
+        return _wrong_type(path, expected["expected"], None)
+    if limit := _LIMIT.match(text):
+        wanted = f"{_KINDS.get(limit['kind'], limit['kind'])} {limit['limit']}"
+        return invalid_value(f"Invalid value for '{path}': expected {wanted}.", path)
     detail = text[:1].lower() + text[1:]
     return invalid_value(f"Invalid value for '{path}': {detail.replace('`', '')}.", path)
 
 
-def _wrong_type(match: re.Match[str], path: str) -> ProtocolError:
+def _wrong_type(path: str, expected: str, got: str | None) -> ProtocolError:
     wanted = " or ".join(
-        dict.fromkeys(_KINDS.get(kind.strip(" `"), kind.strip(" `")) for kind in match["expected"].split("|"))
+        dict.fromkeys(_KINDS.get(kind.strip(" `"), kind.strip(" `")) for kind in expected.split("|"))
     )
     if wanted == "null":
         return invalid_value(f"Invalid value for '{path}': only null is supported.", path)
-    got = _KINDS.get(match["got"], match["got"])
+    instead = f", but got {_KINDS.get(got, got)} instead" if got else ""
     where = f"'{path}'" if path else "the event"
     return ProtocolError(
-        f"Invalid type for {where}: expected {wanted}, but got {got} instead.",
+        f"Invalid type for {where}: expected {wanted}{instead}.",
         code="invalid_type",
         param=path or None,
     )
@@ -131,7 +138,7 @@ def _wrong_type(match: re.Match[str], path: str) -> ProtocolError:
 
 def _unsupported_value(text: str, path: str, root: Any) -> ProtocolError:
     match = _VALUE.search(text)
-    value = match["value"] if match else ""
+    value = (match["text"] or match["number"] or "") if match else ""
     if len(value) > 100:
         value = value[:100] + "…"
     message = f"Invalid value: '{value}'."
@@ -156,6 +163,8 @@ def _salvage_event_id(data: str | bytes) -> str | None:
 
 
 def _path(where: str) -> str:
+    """``$.item.content[0]``; a complaint about a mapping's key or value names the mapping."""
+    where = where.removeprefix("`key` in ")
     return where.strip("`").removeprefix("$").removeprefix(".").replace("[...]", "")
 
 

@@ -85,11 +85,31 @@ class NoTurnDetection(ClosedFixed, frozen=True, tag_field="type", tag="none"):
 
 TurnDetection = ServerVad | SemanticVad
 
+MAX_DEPTH = 64
+"""How deeply free-form JSON (a tool's schema, tracing metadata) may be nested."""
+
+
+def check_free_form(value: Any, depth: int = MAX_DEPTH) -> None:
+    """Whether free-form JSON can be kept and passed on: not nested without end, integers of 64 bits.
+
+    Raises ``ValueError``, which the decoder reports with its place.
+    """
+    if isinstance(value, dict | list):
+        if depth == 0:
+            raise ValueError(f"Nested deeper than {MAX_DEPTH} levels")
+        for inner in value.values() if isinstance(value, dict) else value:
+            check_free_form(inner, depth - 1)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("Integers of more than 64 bits are not supported")
+
 
 class FunctionTool(ClosedFixed, frozen=True, tag_field="type", tag="function"):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     description: str | None = None
     parameters: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        check_free_form(self.parameters)
 
 
 class NamedFunction(ClosedFixed, frozen=True, tag_field="type", tag="function"):
@@ -104,9 +124,12 @@ class Tracing(ClosedFixed, frozen=True):
     group_id: str | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
 
+    def __post_init__(self) -> None:
+        check_free_form(self.metadata)
+
 
 class TokenLimits(ClosedFixed, frozen=True):
-    post_instructions: int | UnsetType = UNSET
+    post_instructions: Annotated[int, Meta(ge=0, le=2**53)] | UnsetType = UNSET
 
 
 class RetentionRatio(ClosedFixed, frozen=True, tag_field="type", tag="retention_ratio"):
