@@ -1,6 +1,6 @@
 """A server that does nothing but media: a caller's sound decoded to 24 kHz mono PCM and counted, a 24 kHz
-tone sent all the time. ``python -m bench.media_server ours|aiortc PORT [--uvloop]``: the same work on our media
-path, or on stock aiortc as its examples use it.
+tone sent all the time. ``python -m bench.media_server ours|aiortc PORT [--uvloop]``: the same work on our
+media path, or on stock aiortc as its examples use it.
 
 ``POST /v1/realtime/calls`` takes an offer; ``GET /stats`` says how much PCM was decoded.
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -146,7 +147,7 @@ class Pace:
         """Of each packet after the first: |time since the last one - what their timestamps say| (ms)."""
         chosen = [each for each in self.arrivals if after <= each[0] <= before]
         found = []
-        for (earlier, stamp), (later, following) in zip(chosen, chosen[1:], strict=False):
+        for (earlier, stamp), (later, following) in pairwise(chosen):
             step = (following - stamp) & 0xFFFFFFFF
             found.append(abs(later - earlier - step / 48_000) * 1000)
         return found

@@ -47,9 +47,8 @@ def marks(path: Path) -> list[Mark]:
         name = _INPUTS.get(type(step.input))
         if name is not None and not (isinstance(step.input, Transcribed) and not step.input.final):
             found.append(Mark(at, name))
-        for effect in effects:
-            if isinstance(effect, Send) and event_type(effect.event) in _EVENTS:
-                found.append(Mark(at, event_type(effect.event)))
+        sent = [event_type(effect.event) for effect in effects if isinstance(effect, Send)]
+        found += [Mark(at, kind) for kind in sent if kind in _EVENTS]
     return found
 
 
