@@ -11,9 +11,10 @@ import pytest
 
 from vivavoz.media import opus, rtcp, rtp, stun
 from vivavoz.media.config import MediaConfig
+from vivavoz.media.dtls import Identity
 from vivavoz.media.ports import MediaError, MediaFull, Played, PlayoutFull
 
-from .minipeer import IDENTITY, MiniPeer, Wire
+from .minipeer import MiniPeer, Wire
 from .peers import RecordingSink, loudness, tone
 
 
@@ -52,7 +53,8 @@ async def test_without_a_channel_sound_alone_makes_a_call() -> None:
         peer = MiniPeer(wire, sink, events=False)
         peer.connect()
         assert sink.state == "connected"
-        assert not peer.call.send_event("nobody hears this")
+        assert peer.call.send_event("nobody hears this")
+        assert peer.call.stats().bytes_buffered == 0
 
 
 async def test_a_channel_that_nobody_opens_is_not_waited_for_for_ever() -> None:
@@ -527,5 +529,55 @@ async def test_garbage_in_the_handshake_is_survived() -> None:
         assert wire.engine.calls == 0
 
 
-def test_the_certificate_names_itself() -> None:
-    assert len(IDENTITY.fingerprint) == 95
+async def test_the_certificate_is_renewed_in_time() -> None:
+    async with Wire() as wire:
+        first = MiniPeer(wire, RecordingSink(), address=("192.0.2.9", 1))
+        wire.engine._identity = Identity(days=0)
+        assert wire.engine._identity.stale
+        sink = RecordingSink()
+        second = MiniPeer(wire, sink, address=("192.0.2.9", 2))
+        assert not wire.engine._identity.stale
+        second.connect()
+        first.connect()
+        assert sink.state == first.call.state == "connected"
+
+
+@pytest.mark.parametrize("where", ["on_event", "on_audio", "on_playing", "on_played", "on_state"])
+async def test_a_call_may_be_closed_from_any_callback(where: str) -> None:
+    class Closing(RecordingSink):
+        peer: MiniPeer
+        closed = False
+
+    def close(*_: object) -> None:
+        if sink.peer.call.state != "closed":
+            sink.peer.call.close("from a callback")
+            sink.closed = True
+
+    async with Wire() as wire:
+        sink = Closing()
+        setattr(sink, where, close)
+        sink.peer = peer = MiniPeer(wire, sink)
+        peer.connect()
+        if peer.dtls.srtp is not None:
+            peer.call.write(tone(10), "a")
+            peer.call.end("a")
+            peer.send(peer.speak(opus.Encoder().encode(bytes(960))))
+        for step in range(3):
+            peer.call.tick(wire.now + step * 0.02, 0)
+        wire.run()
+        await settle()
+        assert sink.closed
+        assert wire.engine.calls == 0
+
+
+async def test_a_forged_alert_ends_nothing_and_a_real_one_does() -> None:
+    async with Wire() as wire:
+        sink = RecordingSink()
+        peer = MiniPeer(wire, sink)
+        peer.connect()
+        for data in (b"", b"\x15\xfe\xfd" + bytes(8) + b"\x00\x02\x02\x28"):
+            peer.send(data.ljust(3, b"\x15"))  # forged, in the clear
+        assert sink.state == "connected"
+        peer.dtls.close()
+        await settle()
+        assert sink.states[-1] == ("closed", "the peer hung up")

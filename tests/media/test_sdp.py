@@ -161,6 +161,52 @@ def test_candidates_may_be_missing_and_credentials_may_be_the_sessions() -> None
     assert (offer.ufrag, offer.fingerprints) == ("sess", [("sha-256", FINGERPRINT)])
 
 
+def test_firefoxes_way_of_writing_is_understood() -> None:
+    text = f"""v=0
+o=mozilla...THIS_IS_SDPARTA-99.0 8434 0 IN IP4 0.0.0.0
+s=-
+t=0 0
+a=fingerprint:sha-256 {FINGERPRINT}
+a=group:BUNDLE 0 1
+a=ice-options:trickle
+a=msid-semantic:WMS *
+a=sendrecv
+m=audio 9 UDP/TLS/RTP/SAVPF 109 9 0 8 101
+c=IN IP4 0.0.0.0
+a=sendrecv
+a=extmap:1 urn:ietf:params:rtp-hdrext:ssrc-audio-level
+a=fmtp:109 maxplaybackrate=48000;stereo=1;useinbandfec=1
+a=fmtp:101 0-15
+a=ice-pwd:0123456789abcdef0123456789abcdef
+a=ice-ufrag:12345678
+a=mid:0
+a=msid:- {{9b6d}}
+a=rtcp-mux
+a=rtpmap:109 opus/48000/2
+a=rtpmap:9 G722/8000/1
+a=rtpmap:0 PCMU/8000
+a=rtpmap:8 PCMA/8000
+a=rtpmap:101 telephone-event/8000/1
+a=setup:actpass
+a=ssrc:1 cname:{{x}}
+m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+c=IN IP4 0.0.0.0
+a=sendrecv
+a=ice-pwd:0123456789abcdef0123456789abcdef
+a=ice-ufrag:12345678
+a=mid:1
+a=setup:actpass
+a=sctp-port:5000
+a=max-message-size:1073741823
+"""
+    offer = parse_offer(text)
+    assert [codec.payload_type for codec in offer.codecs] == [109, 0, 8]
+    assert offer.events == 1
+    answer = write_answer(offer, LOCAL)
+    assert answer.count("a=fingerprint:sha-256") == 2
+    assert "a=group:BUNDLE 0 1" in answer
+
+
 def test_a_data_channel_outside_the_bundle_is_rejected() -> None:
     offer = parse_offer(CHROMIUM.replace("BUNDLE 0 1 2", "BUNDLE 0 1"))
     assert offer.events is None

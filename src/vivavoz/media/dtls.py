@@ -42,6 +42,7 @@ class Identity:
             .sign(key, hashes.SHA256())
         )
         self.fingerprint = fingerprint(certificate, "sha-256")
+        self._renew_at = now + datetime.timedelta(days=days / 2)
         context = SSL.Context(SSL.DTLS_METHOD)
         context.set_min_proto_version(_DTLS_1_2)
         context.set_max_proto_version(_DTLS_1_2)
@@ -53,6 +54,11 @@ class Identity:
         context.set_cipher_list(_CIPHERS)
         context.set_tlsext_use_srtp(b":".join(profile.name for profile in PROFILES))
         self.context = context
+
+    @property
+    def stale(self) -> bool:
+        """Half of its life is over: new calls should have another."""
+        return datetime.datetime.now(tz=datetime.UTC) >= self._renew_at
 
 
 def fingerprint(certificate: x509.Certificate, algorithm: str) -> str:
@@ -125,7 +131,10 @@ class Dtls:
             except SSL.ZeroReturnError:
                 self.closed = True
             except SSL.Error:
-                break  # a record that does not authenticate is dropped (RFC 6347 section 4.1.2.7)
+                # A record that does not authenticate is dropped (RFC 6347 section 4.1.2.7), but a fatal alert
+                # of the peer is the end.
+                self.closed = bool(self._ssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
+                break
         self._flush()
         return data
 

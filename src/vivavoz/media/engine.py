@@ -107,6 +107,8 @@ class LeanEngine:
         offer = parse_offer(offer_sdp)
         if len(self._addresses) >= self.config.max_calls:
             raise MediaFull("there are as many calls as this service takes")
+        if self._identity.stale:
+            self._identity = Identity()
         ufrag, password, ssrc = random_chars(12), random_chars(32), secrets.randbits(32)
         client = offer.setup != "active"
         answer = write_answer(

@@ -30,6 +30,10 @@ log = logging.getLogger(__name__)
 
 _MAX_CHANNELS = 16
 _REORDER_ROOM = 256 * 1024
+_RTO_INITIAL = 0.5  # s
+_RTO_MIN = 0.4
+"""aiortc's 3 s and 1 s are RFC 9260's, made for files; these are what browsers use. A lost event should
+not come a second late."""
 _NO_LIMIT = RTCSctpCapabilities(maxMessageSize=0)
 
 
@@ -90,6 +94,13 @@ class _Association(RTCSctpTransport):
         self._channel = channel
         self._room = self._advertised_rwnd = max_message + _REORDER_ROOM
         self._max_message = max_message
+        self._rto = _RTO_INITIAL
+
+    def _update_rto(self, R: float) -> None:
+        super()._update_rto(R)
+        assert self._srtt is not None
+        assert self._rttvar is not None
+        self._rto = min(self._rto, max(_RTO_MIN, self._srtt + 4 * self._rttvar))
 
     def _get_inbound_stream(self, stream_id: int) -> InboundStream:
         stream = self._inbound_streams.get(stream_id)

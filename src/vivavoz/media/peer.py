@@ -74,7 +74,7 @@ class Peer:
         return self._audio.playout.flush()
 
     def send_event(self, text: str) -> bool:
-        return self.state != "closed" and self._events is not None and self._events.send(text)
+        return self.state != "closed" and (self._events is None or self._events.send(text))
 
     def stats(self) -> CallStats:
         return self._audio.stats(self._events.buffered if self._events is not None else 0)

@@ -107,7 +107,8 @@ class MediaCall(Protocol):
         ...
 
     def send_event(self, text: str) -> bool:
-        """Queue a text message for the event channel, in order. False: the outbox is full (bounded)."""
+        """Queue a text message for the event channel, in order, before it opens too. False: the outbox is
+        full (bounded), or the call is closed. True without effect where the offer had no event channel."""
         ...
 
     def stats(self) -> CallStats: ...
