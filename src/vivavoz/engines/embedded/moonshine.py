@@ -17,10 +17,6 @@ from vivavoz.engines.embedded.utterance import transcribe
 from vivavoz.engines.ports import SttOptions, Transcript
 from vivavoz.engines.process.threads import ModelThreads
 
-_PAUSE_FRAMES = 4
-"""So many frames without speech (130 ms), and the caller may have finished: the text is made ready."""
-_LIVE_S = 0.01
-_SCORED_AT_ONCE = 4
 _RATE = 16_000
 
 
