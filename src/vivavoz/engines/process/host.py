@@ -149,8 +149,10 @@ class Host:
             code = self._state.code or "engine_unavailable"
             send(Failed(job.number, code, self._state.message or "the engine is still loading"))
             return None
-        if len(self._jobs) >= self._max_jobs:
-            send(Failed(job.number, "engine_busy", f"the engine is busy with {len(self._jobs)} jobs"))
+        # A cancelled job needs a moment to end; the next one need not wait for it.
+        running = sum(not task.cancelling() for task in self._jobs)
+        if running >= self._max_jobs:
+            send(Failed(job.number, "engine_busy", f"the engine is busy with {running} jobs"))
             return None
         task = asyncio.create_task(self._serve(job, opened, send))
         self._jobs.add(task)
