@@ -270,7 +270,7 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]
     environment = os.environ if environment is None else environment
     secrets = ("VIVAVOZ_API_KEY", "VIVAVOZ_TOKEN_SECRET")
     known = {*ENVIRONMENT, *secrets, *(name + "_FILE" for name in secrets), "VIVAVOZ_CONFIG"}
-    known_prefixes = ("VIVAVOZ_MODELS_", "VIVAVOZ_TEST_")
+    known_prefixes = ("VIVAVOZ_MODELS", "VIVAVOZ_ALLOW_HUB", "VIVAVOZ_TEST_")
     return sorted(
         name
         for name in environment
@@ -301,7 +301,7 @@ def _readable(message: str) -> str:
     what = what[:1].lower() + what[1:]
     if not separator:
         return what
-    return f"{where.rstrip('`').removeprefix('$').lstrip('.') or 'top level'}: {what}"
+    return f"{where.rstrip('`').removeprefix('$').lstrip('.')}: {what}"
 
 
 def _flag(path: tuple[str, ...]) -> str:

@@ -179,6 +179,7 @@ class Supervisor:
             start_new_session=True,
         )
         self._children[tag] = child
+        log.info("worker %s is process %d", tag, child.pid)
         try:
             assert child.stdin is not None
             assert child.stdout is not None
