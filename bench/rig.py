@@ -23,6 +23,9 @@ from typing import Any
 import aiohttp
 import msgspec
 
+EMBEDDED_INSTRUCTIONS = "You are a friendly voice assistant. Answer in one or two short sentences."
+"""What the models are told where they are measured."""
+
 OUT = Path(__file__).parent / "out"
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
