@@ -13,7 +13,10 @@ from vivavoz.config import (
     Config,
     ConfigError,
     Limits,
+    Model,
     Secrets,
+    Server,
+    Tls,
     load,
     load_secrets,
     unknown_variables,
@@ -203,3 +206,13 @@ def test_state_goes_where_the_user_keeps_state(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     assert Config().state_dir == tmp_path / "vivavoz"
     assert load(environment={"VIVAVOZ_STATE_DIR": "~/x"}).state_dir == Path("~/x").expanduser()
+
+
+def test_the_documentation_names_every_key_and_variable() -> None:
+    text = (Path(__file__).parent.parent / "docs/configuration.md").read_text()
+    for struct in (Config, Server, Tls, Limits, Model, EngineSet, RemoteStage):
+        for name in struct.__struct_fields__:
+            if name not in ("server", "tls", "limits", "models", "engines"):
+                assert f"`{name}`" in text, name
+    for variable in ENVIRONMENT:
+        assert variable in text or variable.startswith("VIVAVOZ_LIMIT_"), variable
