@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import socket
 import weakref
 
 import pytest
@@ -513,6 +514,16 @@ def _checksum(data: bytes) -> bytes:
     from google_crc32c import value
 
     return int(value(data[:8] + bytes(4) + data[12:])).to_bytes(4, "little")
+
+
+async def test_what_piled_up_is_read_at_once() -> None:
+    async with Wire() as wire:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for _ in range(200):
+                stranger.sendto(b"\x80garbage", ("127.0.0.1", wire.engine.port))
+        wire.engine._drain()
+        assert wire.engine.stats.datagrams_received == 200
+        assert wire.engine.stats.datagrams_dropped == 200
 
 
 async def test_garbage_in_the_handshake_is_survived() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 import pytest
 
-from vivavoz.media.pacer import FRAME, Slots
+from vivavoz.media.pacer import FRAME, Pacer, Slots
 
 
 class Member:
@@ -62,3 +65,20 @@ def test_a_member_may_leave_in_its_turn() -> None:
     slots.run(0.02)
     slots.run(0.04)
     assert (len(leaver.turns), len(other.turns), len(slots)) == (1, 2, 1)
+
+
+async def test_after_a_stall_the_socket_is_read_before_the_turns() -> None:
+    order: list[str] = []
+    done = asyncio.Event()
+
+    class Turn(Member):
+        def tick(self, now: float, skipped: int) -> None:
+            order.append("turn")
+            done.set()
+
+    pacer = Pacer(after_stall=lambda: order.append("read"))
+    pacer.add(Turn())
+    time.sleep(0.1)  # noqa: ASYNC251 - the stall itself
+    await asyncio.wait_for(done.wait(), 10)
+    pacer.stop()
+    assert order[:2] == ["read", "turn"]

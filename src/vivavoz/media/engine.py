@@ -28,6 +28,7 @@ from vivavoz.media.stun import Address
 log = logging.getLogger(__name__)
 
 _BATCH = 64  # datagrams read in one go, before others have their turn
+_DRAIN = 16  # batches read at once after a stall
 _MAX_DATAGRAM = 2048
 _ADDRESSES_PER_CALL = 8
 _SOCKET_BUFFER = 1 << 20
@@ -52,7 +53,7 @@ class LeanEngine:
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._identity = Identity()
-        self._pacer = Pacer(slots=self.config.slots)
+        self._pacer = Pacer(slots=self.config.slots, after_stall=self._drain)
         self._candidates: list[Candidate] = []
         self._by_ufrag: dict[str, Peer] = {}
         self._by_address: dict[Address, Peer] = {}
@@ -182,14 +183,21 @@ class LeanEngine:
 
     # ------------------------------------------------------------------ the socket
 
-    def _readable(self) -> None:
+    def _drain(self) -> None:
+        """Read what piled up while the loop was kept from it."""
+        for _ in range(_DRAIN):
+            if not self._readable():
+                return
+
+    def _readable(self) -> bool:
+        """Read a batch; whether there may be more."""
         for _ in range(_BATCH):
             if self._socket is None:
-                return
+                return False
             try:
                 data, source = self._socket.recvfrom(_MAX_DATAGRAM)
             except (BlockingIOError, InterruptedError):
-                return
+                return False
             except OSError:
                 self.stats.send_failures += 1  # an ICMP error of something sent earlier
                 continue
@@ -201,6 +209,7 @@ class LeanEngine:
                 known = False
             if not known:
                 self.stats.datagrams_dropped += 1
+        return True
 
     def handle(self, data: bytes, source: Address, now: float) -> bool:
         """A datagram (RFC 7983); False if it is dropped."""

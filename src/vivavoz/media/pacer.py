@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 FRAME = 0.02
@@ -61,10 +62,16 @@ class Slots:
 
 
 class Pacer:
-    """:class:`Slots` on an event loop; the timer runs while there are members."""
+    """:class:`Slots` on an event loop; the timer runs while there are members.
 
-    def __init__(self, *, slots: int = 4) -> None:
+    ``after_stall`` is called before the turns when the loop was kept from them for a frame or more: some
+    loops run timers before they read sockets, and what has long arrived should not pass for missing.
+    """
+
+    def __init__(self, *, slots: int = 4, after_stall: Callable[[], None] | None = None) -> None:
         self._slots = Slots(slots)
+        self._after_stall = after_stall
+        self._expected = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
@@ -87,10 +94,14 @@ class Pacer:
 
     def _arm(self, delay: float) -> None:
         # Not below 1 ms: some loops round timers to whole milliseconds and would spin.
-        self._timer = asyncio.get_running_loop().call_later(max(0.001, delay), self._fire)
+        delay = max(0.001, delay)
+        self._expected = time.monotonic() + delay
+        self._timer = asyncio.get_running_loop().call_later(delay, self._fire)
 
     def _fire(self) -> None:
         self._timer = None
+        if self._after_stall is not None and time.monotonic() - self._expected > FRAME:
+            self._after_stall()
         following = self._slots.run(time.monotonic())
         if len(self._slots) and self._timer is None:
             self._arm(following - time.monotonic())

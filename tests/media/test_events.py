@@ -1,0 +1,180 @@
+"""The event channel over a network that delays, loses and reorders, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
+
+from virtual_time import run_virtual
+from vivavoz.media.events import ChannelError, EventChannel
+
+
+class Pair:
+    """Two ends; every packet takes 20 to 60 ms or is lost."""
+
+    def __init__(self, *, loss: float = 0.0, seed: int = 1) -> None:
+        self.loss = loss
+        self.got: tuple[list[str | bytes], list[str | bytes]] = ([], [])
+        self.closed = [0, 0]
+        self.opened = [0, 0]
+        self._random = random.Random(seed)
+        self.ends = (self._end(0), self._end(1))
+
+    def _end(self, side: int) -> EventChannel:
+        def opened() -> None:
+            self.opened[side] += 1
+
+        def closed() -> None:
+            self.closed[side] += 1
+
+        return EventChannel(
+            client=side == 0,
+            remote_port=5000,
+            transmit=self._wire(1 - side),
+            on_open=opened,
+            on_message=self._take(side),
+            on_closed=closed,
+            max_message=1 << 20,
+            max_buffered=1 << 22,
+        )
+
+    def _take(self, side: int) -> Callable[[str | bytes], None]:
+        def take(message: str | bytes) -> None:
+            self.got[side].append(message)
+
+        return take
+
+    def _wire(self, to: int) -> Callable[[bytes], None]:
+        def transmit(data: bytes) -> None:
+            if self._random.random() >= self.loss:
+                delay = self._random.uniform(0.02, 0.06)
+                asyncio.get_running_loop().call_later(delay, lambda: self.ends[to].receive(data))
+
+        return transmit
+
+    async def open(self) -> None:
+        """The client's end announces a channel."""
+        for end in self.ends:
+            end.start()
+        association = self.ends[1]._association
+        channel = RTCDataChannel(association, RTCDataChannelParameters(label="any name"))
+        channel.on("open", lambda: self.ends[1]._opened(channel))
+        await self.until(lambda: sum(self.opened) == 2)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        while not condition():  # noqa: ASYNC110 - in virtual time it costs nothing
+            await asyncio.sleep(0.01)
+
+    def close(self) -> None:
+        for end in self.ends:
+            end.close()
+
+
+@pytest.mark.parametrize(("loss", "seed"), [(0.0, 1), (0.05, 2), (0.2, 3), (0.2, 4)])
+def test_messages_arrive_once_and_in_order(loss: float, seed: int) -> None:
+    async def scenario() -> None:
+        pair = Pair(loss=loss, seed=seed)
+        await pair.open()
+        sent: tuple[list[str], list[str]] = ([], [])
+        for number in range(60):
+            for side in (0, 1):
+                text = f"{number} " + "é" * pair._random.choice([0, 10, 700, 9000])
+                sent[1 - side].append(text)
+                assert pair.ends[side].send(text)
+            await asyncio.sleep(0.05)
+        await pair.until(lambda: [len(got) for got in pair.got] == [60, 60])
+        assert pair.got == sent
+        assert [end.buffered for end in pair.ends] == [0, 0]
+        pair.close()
+
+    run_virtual(scenario(), limit_s=600)
+
+
+def test_a_lost_message_is_repeated_within_a_second() -> None:
+    async def scenario() -> float:
+        pair = Pair()
+        await pair.open()
+        await asyncio.sleep(1)
+        pair.loss = 1.0
+        began = asyncio.get_running_loop().time()
+        assert pair.ends[0].send("lost at first")
+        await asyncio.sleep(0.001)
+        pair.loss = 0.0
+        await pair.until(lambda: pair.got[1])
+        pair.close()
+        return asyncio.get_running_loop().time() - began
+
+    assert run_virtual(scenario(), limit_s=600) < 1.0
+
+
+def test_empty_and_binary_messages_keep_their_kind() -> None:
+    async def scenario() -> None:
+        pair = Pair()
+        await pair.open()
+        assert pair.ends[0].send("")
+        assert pair.ends[0].send("text")
+        main = pair.ends[1]._main
+        assert main is not None
+        for data in (b"", b"\xff\x00", "", "text"):
+            main.send(data)
+        await pair.until(lambda: [len(got) for got in pair.got] == [4, 2])
+        assert pair.got == ([b"", b"\xff\x00", "", "text"], ["", "text"])
+        pair.close()
+
+    run_virtual(scenario(), limit_s=600)
+
+
+def test_the_peer_closing_the_channel_is_told_once() -> None:
+    async def scenario() -> None:
+        pair = Pair()
+        await pair.open()
+        main = pair.ends[1]._main
+        assert main is not None
+        main.close()
+        await pair.until(lambda: pair.closed[0])
+        assert not pair.ends[0].send("too late")
+        await asyncio.sleep(5)
+        assert pair.closed[0] == 1
+        pair.close()
+
+    run_virtual(scenario(), limit_s=600)
+
+
+def test_the_peer_leaving_is_told_and_our_own_close_is_not() -> None:
+    async def scenario() -> None:
+        pair = Pair()
+        await pair.open()
+        pair.ends[1].close()
+        await pair.until(lambda: pair.closed[0])
+        assert pair.closed == [1, 0]
+        pair.ends[0].close()
+
+    run_virtual(scenario(), limit_s=600)
+
+
+def test_channels_are_counted() -> None:
+    async def scenario() -> None:
+        pair = Pair()
+        await pair.open()
+        association = pair.ends[1]._association
+        for number in range(100):
+            RTCDataChannel(association, RTCDataChannelParameters(label=str(number)))
+        with pytest.raises(ChannelError, match="too many streams"):
+            await _errors(pair)
+        assert len(pair.ends[0]._association._data_channels) <= 16
+        pair.close()
+
+    run_virtual(scenario(), limit_s=600)
+
+
+async def _errors(pair: Pair) -> None:
+    """What the first end raises of what it receives in the next 5 s."""
+    errors: list[BaseException] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context["exception"]))
+    await asyncio.sleep(5)
+    for error in errors:
+        raise error
