@@ -21,7 +21,7 @@ from typing import Any
 from bench import rig
 from bench.media_server import RATE, tone
 from bench.peer import Peer, Peers
-from bench.sound import Loop, Pace, encoded
+from bench.sound import Loop, Pace, deviations_ms, encoded
 
 CALLS = 8
 GOAL = 0.5
@@ -89,7 +89,7 @@ async def _load(server: rig.Server, packets: list[bytes], seconds: float) -> dic
     ended = time.time()
     used, heard = rig.cpu_s(server.pid) - cpu, _decoded(server) - decoded
     sent = sum(ear.octets for ear in ears) - octets
-    deviations = [each for ear in ears for each in ear.deviations_ms(began, ended)]
+    deviations = [each for ear in ears for each in deviations_ms(ear.arrivals, began, ended)]
     for peer in peers:
         await peer.close()
     return {

@@ -1,8 +1,8 @@
 """How soon the service answers with real models, against a bare chain of the same models in the same run.
 
-Distinct questions, spoken by the embedded voice, asked in turns: one question of a fresh call over WebRTC, the
-same question of :mod:`bench.chain`. From the last sample of speech to the first audible one, the silence window
-included on both sides.
+Distinct questions, spoken by the embedded voice, asked in turns: one question of a fresh call over WebRTC,
+the same question of :mod:`bench.chain`. From the last sample of speech to the first audible one, the silence
+window included on both sides.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from bench import rig, stages
 from bench.peer import Peer, Peers
 from bench.sound import Listener, Voice, trimmed
+from vivavoz.engines.embedded.runtime import require
 
 WINDOW_MS = 200
 GOAL = 1.1
@@ -86,9 +87,7 @@ def _shown(values: list[float]) -> list[float]:
 
 
 def _spoken(question: str, path: Path) -> Path:
-    import hibari
-
-    samples = np.asarray(hibari.Hibari(threads=1)(question), dtype=np.float32)
+    samples = np.asarray(require("hibari").Hibari(threads=1)(question), dtype=np.float32)
     pcm = (samples * (0.6 * 32767 / float(np.abs(samples).max()))).astype("<i2").tobytes()
     path.write_bytes(trimmed(pcm))
     return path

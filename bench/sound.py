@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 
 import msgspec
@@ -108,6 +109,11 @@ class Listener:
         self.heard.append(Heard(arrived, packet.timestamp, first, last))
         self._changed.set()
 
+    @property
+    def arrivals(self) -> list[tuple[float, int]]:
+        """Of every packet: when it came, and its timestamp."""
+        return [(heard.arrived, heard.timestamp) for heard in self.heard]
+
     async def audible(self, after: float, timeout_s: float = 30.0) -> Heard:
         """The first packet after a moment that carries something audible. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):
@@ -143,11 +149,13 @@ class Pace:
         self.arrivals.append((arrived, packet.timestamp))
         self.octets += len(packet.payload)
 
-    def deviations_ms(self, after: float = 0.0, before: float = float("inf")) -> list[float]:
-        """Of each packet after the first: |time since the last one - what their timestamps say| (ms)."""
-        chosen = [each for each in self.arrivals if after <= each[0] <= before]
-        found = []
-        for (earlier, stamp), (later, following) in pairwise(chosen):
-            step = (following - stamp) & 0xFFFFFFFF
-            found.append(abs(later - earlier - step / 48_000) * 1000)
-        return found
+
+def deviations_ms(arrivals: Sequence[tuple[float, int]], after: float, before: float) -> list[float]:
+    """How evenly packets (arrival, timestamp) came between two moments: of each packet after the first,
+    |time since the last one - what their timestamps say| (ms)."""
+    chosen = [each for each in arrivals if after <= each[0] <= before]
+    found = []
+    for (earlier, stamp), (later, following) in pairwise(chosen):
+        step = (following - stamp) & 0xFFFFFFFF
+        found.append(abs(later - earlier - step / 48_000) * 1000)
+    return found
