@@ -59,7 +59,7 @@ def test_a_mismatch_shows_both_sides(tmp_path: Path) -> None:
     with pytest.raises(Mismatch) as mismatch:
         Player(path).play()
     text = str(mismatch.value)
-    assert "a story (line 2)" in text
+    assert "a story (line 3)" in text
     assert "---- < response.created {response: {status: completed}}" in text
     assert '++++ < response.created {"response": {"object": "realtime.response", "id": "resp_1"' in text
 

@@ -1,0 +1,101 @@
+"""Whatever happens, in whatever order: the promises of :class:`tests.session.watch.Watch` hold.
+
+``VIVAVOZ_PROPERTY_EXAMPLES`` asks for more stories than the suite plays, and for different ones each time.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.properties.world import INPUT_MS, VADS, Move, World, beginnings, moves
+from tests.session import oracle
+from vivavoz.session import inputs
+from vivavoz.session.effects import Send
+from vivavoz.session.session import Session
+from vivavoz.wire.codec import pack
+
+EXAMPLES = int(os.environ.get("VIVAVOZ_PROPERTY_EXAMPLES", "0"))
+
+stories = settings(
+    max_examples=EXAMPLES or 200,
+    derandomize=not EXAMPLES,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+story = st.lists(moves(), min_size=5, max_size=60)
+
+
+def played(beginning: Move, moves: list[Move]) -> World:
+    world = World(beginning)
+    for move in moves:
+        world.move(move)
+    return world
+
+
+@stories
+@given(beginnings(), story)
+def test_no_story_breaks_a_promise(beginning: Move, moves: list[Move]) -> None:
+    world = played(beginning, moves)
+    for _, _, done in world.trace:
+        for effect in done:
+            if isinstance(effect, Send):
+                oracle.check(effect.event)
+
+
+@stories
+@given(beginnings(), story)
+def test_everything_ends_once_the_engines_are_done(beginning: Move, moves: list[Move]) -> None:
+    """When every job has ended, no response waits, and everything that was added is done."""
+    world = played(beginning, moves)
+    for _ in range(10 * len(world.trace)):
+        if not world.live():
+            break
+        world.give(inputs.JobEnded(job=world.live()[0]))
+    assert not world.live()
+    assert world.watch.responses == {}
+    assert not any(world.watch.open.values()), world.watch.open
+
+
+@stories
+@given(beginnings(), story, st.integers(0, 400))
+def test_dumped_and_loaded_anywhere_the_trace_replays_to_the_same_effects(
+    beginning: Move, moves: list[Move], at: int
+) -> None:
+    world = played(beginning, moves)
+    again = world.fresh()
+    for index, (now, happened, done) in enumerate(world.trace):
+        if index == at % len(world.trace) or index % 7 == 0:
+            again = Session.load(again.dump())
+        assert pack(again.step(now, happened)) == pack(done)
+
+
+@pytest.mark.parametrize("plan", ["cascade", "converse"])
+@pytest.mark.parametrize("vad", VADS[0:3:2], ids=["push to talk", "vad"])
+@pytest.mark.parametrize("probability", [None, 0.0, 0.9], ids=["unscored", "silence", "speech"])
+def test_endless_sound_does_not_grow_a_session(plan: str, vad: Any, probability: float | None) -> None:
+    world = World((plan, False, "webrtc", vad, False, "audio"))
+    largest = 0
+    for _ in range(5 * INPUT_MS // 20):
+        if probability is None:
+            world.give(inputs.AudioReceived(pcm=bytes(960)))
+        else:
+            world.move(("hears", 20, probability))
+        largest = max(largest, len(world.session.dump()))
+    assert largest < 2 * INPUT_MS * 48 + 20_000
+
+
+def test_the_longest_duration_ends_every_job() -> None:
+    world = World(("cascade", False, "webrtc", {"type": "server_vad"}, True, "audio"))
+    world.move(("client", "respond", 0, 0))
+    world.move(("client", "respond_aside", 0, 0))
+    world.move(("hears", 100, 0.0))
+    assert len(world.live()) == 2
+    assert world.session.deadline == 3_600
+    world.move(("time", 3_600.0))
+    assert world.live() == []
+    assert world.session.deadline is None

@@ -1,0 +1,327 @@
+"""A world around a session in which anything happens: clients, engines, VAD and playout, honest or not.
+
+Hypothesis draws *moves*, small tuples whose numbers pick among what exists (jobs, items, responses), so that
+most moves mean something and a failing story shrinks to a short one.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tests.scenarios.playbook import received
+from tests.session.watch import Watch
+from vivavoz.session import effects, inputs
+from vivavoz.session.ids import Ids
+from vivavoz.session.session import Session
+from vivavoz.session.state import Settings
+from vivavoz.wire.codec import decode
+from vivavoz.wire.options import SessionOptions, SessionPatch, effective_session
+
+SAMPLES_PER_MS = 24
+INPUT_MS = 2_000
+TEXTS = ("", "Hi.", " there", "one two three", "ß😀 ")
+GARBAGE = (
+    '{"type"',
+    "[]",
+    "null",
+    '{"type": 7}',
+    '{"event_id": "e", "type": "nope"}',
+    '{"type":"session.update"}',
+)
+
+VADS: tuple[Any, ...] = (
+    None,
+    {"type": "server_vad"},
+    {"type": "server_vad", "create_response": False},
+    {"type": "server_vad", "interrupt_response": False, "prefix_padding_ms": 0, "silence_duration_ms": 0},
+    {"type": "semantic_vad", "eagerness": "high"},
+)
+
+number = st.integers(0, 7)
+Move = tuple[Any, ...]
+
+
+def moves() -> st.SearchStrategy[Move]:
+    """One thing that happens; likelier ones are named more than once."""
+    client = st.tuples(st.just("client"), st.sampled_from(CLIENT_MOVES), number, number)
+    result = st.tuples(st.just("result"), st.sampled_from(RESULTS), number, number)
+    hears = st.tuples(st.just("hears"), st.sampled_from([20, 100, 400]), st.sampled_from([0.0, 0.6, 0.9]))
+    return st.one_of(
+        client,
+        client,
+        result,
+        result,
+        result,
+        hears,
+        hears,
+        st.tuples(st.just("honest"), number),
+        st.tuples(st.just("honest"), number),
+        st.tuples(st.just("playout"), st.sampled_from(["started", "ended", "flushed"]), number, number),
+        st.tuples(st.just("score"), st.integers(0, 60_000), st.floats(0, 1)),
+        st.tuples(st.just("garbage"), st.sampled_from(GARBAGE)),
+        st.tuples(st.just("time"), st.sampled_from([0.0, 0.1, 10.0])),
+        st.tuples(st.just("attach"), st.sampled_from(["sideband", "webrtc", "websocket"])),
+    )
+
+
+def beginnings() -> st.SearchStrategy[Move]:
+    """How a session is made: its plan, its judge, the transport, turn detection, transcription, modality."""
+    return st.tuples(
+        st.sampled_from(["cascade", "converse"]),
+        st.booleans(),
+        st.sampled_from(["websocket", "webrtc"]),
+        st.sampled_from(VADS),
+        st.booleans(),
+        st.sampled_from(["audio", "text"]),
+    )
+
+
+CLIENT_MOVES = (
+    "append",
+    "append_odd",
+    "commit",
+    "clear",
+    "output_clear",
+    "item",
+    "item_sound",
+    "item_call",
+    "item_wrong",
+    "retrieve",
+    "truncate",
+    "delete",
+    "respond",
+    "respond",
+    "respond_text",
+    "respond_aside",
+    "respond_input",
+    "respond_wrong",
+    "cancel",
+    "cancel_one",
+    "update_vad",
+    "update_voice",
+    "update_transcription",
+    "update_modality",
+    "update_wrong",
+)
+
+RESULTS = (
+    "text",
+    "call",
+    "usage",
+    "finish",
+    "speech",
+    "words",
+    "transcript",
+    "judged",
+    "ended",
+    "failed",
+)
+
+
+class World:
+    """Plays moves; ``trace`` is every ``(now, input, effects)``."""
+
+    def __init__(self, beginning: Move) -> None:
+        plan, judges, kind, vad, transcribes, modality = beginning
+        self.settings = Settings(plan=plan, judges_turns=judges, input_ms=INPUT_MS, duration_s=3_600)
+        self.options = _options(vad, transcribes, modality)
+        self.kind = kind
+        self.session = self.fresh()
+        self.watch = Watch()
+        self.trace: list[tuple[float, inputs.Input, list[effects.Effect]]] = []
+        self.now = 0.0
+        self.heard = 0
+        self.jobs: dict[int, str] = {}
+        self.items = ["root", "nothing"]
+        self.responses = ["nothing"]
+        self.give(inputs.Attached(sender="client", kind=kind))
+
+    def fresh(self) -> Session:
+        return Session(self.options, Ids(seed=b""), self.settings)
+
+    def give(self, happened: inputs.Input) -> None:
+        done = self.session.step(self.now, happened)
+        self.trace.append((self.now, happened, done))
+        self.watch.saw(happened, done)
+        for effect in done:
+            self._remember(effect)
+
+    def _remember(self, effect: effects.Effect) -> None:
+        if isinstance(effect, effects.StartJob):
+            self.jobs[effect.job] = type(effect.task).__name__
+        elif isinstance(effect, effects.Send):
+            item = getattr(effect.event, "item", None)
+            if item is not None and item.id not in self.items:
+                self.items.append(item.id)
+            response = getattr(effect.event, "response", None)
+            if response is not None and response.id not in self.responses:
+                self.responses.append(response.id)
+
+    def live(self) -> list[int]:
+        return sorted(self.watch.jobs)
+
+    # ---------------------------------------------------------------------------- moves
+
+    def move(self, move: Move) -> None:
+        getattr(self, f"_{move[0]}")(*move[1:])
+
+    def _client(self, kind: str, a: int, b: int) -> None:
+        message = _message(self, kind, a, b)
+        self.give(received(json.dumps({"event_id": f"c{a}", **message}), "client"))
+
+    def _garbage(self, text: str) -> None:
+        self.give(received(text, "client"))
+
+    def _attach(self, kind: Any) -> None:
+        self.give(inputs.Attached(sender=kind, kind=kind))
+
+    def _time(self, seconds: float) -> None:
+        self.now += seconds
+        self.give(inputs.TimePassed())
+
+    def _hears(self, length: int, probability: float) -> None:
+        for _ in range(length // 20):
+            self.give(inputs.AudioReceived(pcm=bytes(20 * SAMPLES_PER_MS * 2)))
+            self.heard += 20 * SAMPLES_PER_MS
+            self.give(inputs.AudioScored(end_sample=self.heard, probability=probability))
+
+    def _score(self, end: int, probability: float) -> None:
+        self.give(inputs.AudioScored(end_sample=end, probability=probability))
+
+    def _playout(self, what: str, a: int, b: int) -> None:
+        item = self.items[-1 - a % len(self.items)]
+        match what:
+            case "started":
+                self.give(inputs.PlaybackStarted(item_id=item))
+            case "ended":
+                self.give(inputs.PlaybackEnded(item_id=item))
+            case "flushed":
+                self.give(inputs.Flushed(played=[inputs.ItemPlayed(item_id=item, samples=b * 1_000)]))
+
+    def _honest(self, a: int) -> None:
+        """A live job does what jobs of its kind do."""
+        live = self.live()
+        if not live:
+            return
+        job = live[a % len(live)]
+        kinds = {
+            "Transcribe": ("words", "transcript"),
+            "Reply": ("text", "text", "call", "ended"),
+            "Synthesize": ("speech", "speech", "ended"),
+            "Converse": ("speech", "call", "transcript", "ended"),
+            "Judge": ("judged",),
+        }[self.jobs[job]]
+        self._give_result(kinds[a % len(kinds)], job, a)
+
+    def _result(self, kind: str, a: int, b: int) -> None:
+        """Any result of any job, whether it lives, has ended, or never was."""
+        known = list(self.jobs)
+        job = known[-1 - a % len(known)] if known and b else 99
+        self._give_result(kind, job, b)
+
+    def _give_result(self, kind: str, job: int, b: int) -> None:
+        text = TEXTS[b % len(TEXTS)]
+        happened: inputs.Input
+        match kind:
+            case "text":
+                happened = inputs.RepliedText(job=job, text=text)
+            case "call":
+                happened = inputs.RepliedCall(job=job, index=b % 3, name="f", arguments=text)
+            case "usage":
+                happened = inputs.RepliedUsage(job=job, input_tokens=b, output_tokens=b, cached_tokens=0)
+            case "finish":
+                reasons = ("stop", "max_output_tokens", "content_filter")
+                happened = inputs.RepliedFinish(job=job, reason=reasons[b % 3])  # type: ignore[arg-type]
+            case "speech":
+                happened = inputs.Synthesized(job=job, pcm=bytes(960 * b), text=text)
+            case "words":
+                happened = inputs.Transcribed(job=job, text=text, final=False)
+            case "transcript":
+                happened = inputs.Transcribed(job=job, text=text, final=True)
+            case "judged":
+                happened = inputs.Judged(job=job, probability=b / 7)
+            case "ended":
+                happened = inputs.JobEnded(job=job)
+            case _:
+                happened = inputs.JobFailed(job=job, code="engine_failed", message="It failed.")
+        self.give(happened)
+
+
+def _options(vad: Any, transcribes: bool, modality: str) -> SessionOptions:
+    patch = {
+        "type": "realtime",
+        "output_modalities": [modality],
+        "audio": {
+            "input": {"turn_detection": vad, "transcription": {"model": "whisper-1"} if transcribes else None}
+        },
+    }
+    return effective_session(decode(json.dumps(patch), SessionPatch), "gpt-realtime")
+
+
+def _message(world: World, kind: str, a: int, b: int) -> dict[str, Any]:
+    item = world.items[-1 - a % len(world.items)]
+    match kind:
+        case "append" | "append_odd":
+            sound = bytes(4_800 * b + (kind == "append_odd"))
+            world.heard += len(sound) // 2 if kind == "append" else 0
+            return {"type": "input_audio_buffer.append", "audio": b64encode(sound).decode()}
+        case "commit" | "clear":
+            return {"type": f"input_audio_buffer.{kind}"}
+        case "output_clear":
+            return {"type": "output_audio_buffer.clear"}
+        case "item":
+            part = {"type": "input_text", "text": TEXTS[b % len(TEXTS)]}
+            new = {"type": "message", "role": "user", "content": [part]}
+            return {"type": "conversation.item.create", "item": new, "previous_item_id": item}
+        case "item_sound":
+            part = {"type": "input_audio", "audio": b64encode(bytes(960 * b)).decode()}
+            new = {"type": "message", "role": "user", "content": [part]}
+            return {"type": "conversation.item.create", "item": new}
+        case "item_call":
+            new = {"type": "function_call_output", "call_id": "call_1", "output": "{}"}
+            return {"type": "conversation.item.create", "item": new}
+        case "item_wrong":
+            new = {"id": item, "type": "message", "role": "user", "content": []}
+            return {"type": "conversation.item.create", "item": new}
+        case "retrieve" | "delete":
+            return {"type": f"conversation.item.{kind}", "item_id": item}
+        case "truncate":
+            where = {"item_id": item, "content_index": b // 7, "audio_end_ms": b * 30}
+            return {"type": "conversation.item.truncate", **where}
+        case "cancel":
+            return {"type": "response.cancel"}
+        case "cancel_one":
+            return {"type": "response.cancel", "response_id": world.responses[-1 - a % len(world.responses)]}
+    if kind.startswith("respond"):
+        return {"type": "response.create", "response": _response(kind, item)}
+    return {"type": "session.update", "session": {"type": "realtime", **_update(kind, b)}}
+
+
+def _response(kind: str, item: str) -> dict[str, Any]:
+    match kind:
+        case "respond_text":
+            return {"output_modalities": ["text"]}
+        case "respond_aside":
+            return {"conversation": "none", "metadata": {"a": "b"}}
+        case "respond_input":
+            return {"conversation": "none", "input": [{"type": "item_reference", "id": item}]}
+        case "respond_wrong":
+            return {"audio": {"output": {"voice": "nobody"}}}
+    return {}
+
+
+def _update(kind: str, b: int) -> dict[str, Any]:
+    match kind:
+        case "update_vad":
+            return {"audio": {"input": {"turn_detection": VADS[b % len(VADS)]}}}
+        case "update_voice":
+            return {"audio": {"output": {"voice": ("alloy", "marin")[b % 2]}}}
+        case "update_transcription":
+            return {"audio": {"input": {"transcription": (None, {"model": "whisper-1"})[b % 2]}}}
+        case "update_modality":
+            return {"output_modalities": [("text", "audio")[b % 2]]}
+    return {"instructions": "changed", "tool_choice": {"type": "function", "name": "nothing"}}
