@@ -64,6 +64,10 @@ class Handle:
         if not self._gone and not self._call.inbox.put(Message(self.name, data)):
             self.transport.close(CLOSE_TRY_AGAIN, "Too many events are waiting to be handled.")
 
+    def refused(self, error: ProtocolError) -> None:
+        if not self._gone and not self._call.inbox.put(_refusal(error, self.name)):
+            self.transport.close(CLOSE_TRY_AGAIN, "Too many events are waiting to be handled.")
+
     def audio(self, pcm: bytes) -> None:
         if not self._gone and not self._call.inbox.put(Sound(pcm)):
             self.transport.close(CLOSE_TRY_AGAIN, "Too much sound is waiting to be handled.")
@@ -94,6 +98,7 @@ class Call:
     ) -> None:
         self.id = call_id
         self.session_id = session.id
+        self.conversation_id = session.conversation_id
         self.closed = asyncio.Event()
         self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes)
         self._session = session
@@ -206,14 +211,7 @@ class Call:
         try:
             event = decode_client_event(message.data)
         except ProtocolError as error:
-            return Refused(
-                sender=message.sender,
-                type=error.type,
-                code=error.code,
-                message=error.message,
-                param=error.param,
-                event_id=error.event_id,
-            )
+            return _refusal(error, message.sender)
         event = self._decoder.decode(event, self._session.options.audio.input.format)
         return Received(event=event, sender=message.sender)
 
@@ -304,6 +302,17 @@ class Call:
             if ahead_ms <= 0:
                 return
             await asyncio.sleep(ahead_ms / 1000)
+
+
+def _refusal(error: ProtocolError, sender: str) -> Refused:
+    return Refused(
+        sender=sender,
+        type=error.type,
+        code=error.code,
+        message=error.message,
+        param=error.param,
+        event_id=error.event_id,
+    )
 
 
 __all__ = ["Call"]

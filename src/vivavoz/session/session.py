@@ -60,6 +60,10 @@ class Session:
         return self._state.id
 
     @property
+    def conversation_id(self) -> str:
+        return self._state.conversation.id
+
+    @property
     def options(self) -> SessionOptions:
         """What is in force now."""
         return self._state.options

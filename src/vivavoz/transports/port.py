@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from vivavoz.media.ports import Played
+from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.server_events import ServerEvent
 
@@ -60,6 +61,11 @@ class Attachment(Protocol):
     def received(self, data: str | bytes) -> None:
         """One message from the client. Anything may be in it: it is answered, never raised. Where the call's
         bounded inbox is full, the transport is closed with 1013 by the call."""
+        ...
+
+    def refused(self, error: ProtocolError) -> None:
+        """A message that this connection's dialect could not turn into a GA one: answered in its turn, by an
+        ``error`` event to this client."""
         ...
 
     def audio(self, pcm: bytes) -> None:

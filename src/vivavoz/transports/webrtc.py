@@ -7,8 +7,8 @@ from collections import deque
 from typing import Protocol
 
 from vivavoz.media.ports import CallStats, MediaCall, MediaEngine, Played, PlayoutFull, State
+from vivavoz.transports.dialect import GA, Dialect, deliver
 from vivavoz.transports.port import Attachment, Transport, TransportKind
-from vivavoz.wire.codec import encode
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.server_events import WEBRTC_FILTER, OutputAudioDelta, ServerEvent, event_type
 
@@ -28,11 +28,13 @@ class WebRtcTransport:
     """Between one media call and the call it belongs to.
 
     ``filtered``: only the events of ``webrtcfilter=on`` go to the browser, so that it never sees the
-    instructions. Nothing reaches the call before the peer is connected, so ``session.created`` comes first.
+    instructions. The filter goes by GA names; what passes it is then said in ``dialect``. Nothing reaches
+    the call before the peer is connected, so ``session.created`` comes first.
     """
 
-    def __init__(self, *, filtered: bool) -> None:
+    def __init__(self, *, filtered: bool, dialect: Dialect = GA) -> None:
         self._filtered = filtered
+        self._dialect = dialect
         self._media: MediaCall | None = None
         self._attachment: Attachment | None = None
         self._connected = False
@@ -40,9 +42,11 @@ class WebRtcTransport:
         self._closed = False
 
     @classmethod
-    def accept(cls, engine: MediaEngine, offer_sdp: str, call: Joinable, *, filter: bool) -> str:
+    def accept(
+        cls, engine: MediaEngine, offer_sdp: str, call: Joinable, *, filter: bool, dialect: Dialect = GA
+    ) -> str:
         """Answer the offer and join the call. Raises :class:`~vivavoz.media.ports.MediaError`."""
-        transport = cls(filtered=filter)
+        transport = cls(filtered=filter, dialect=dialect)
         answer, transport._media = engine.accept(offer_sdp, transport)
         transport._attachment = call.attach(transport)
         return answer
@@ -68,8 +72,10 @@ class WebRtcTransport:
             return
         if self._filtered and event_type(event) not in WEBRTC_FILTER:
             return
-        if not self._media.send_event(encode(event).decode()):
-            self.close(1013, "The event channel is full.")
+        for message in self._dialect.outgoing(event):
+            if not self._media.send_event(message.decode()):
+                self.close(1013, "The event channel is full.")
+                return
 
     def end_audio(self, item_id: str) -> None:
         if self._media is not None and not self._closed:
@@ -99,7 +105,7 @@ class WebRtcTransport:
             self._connected = True
             self._attachment.ready()
             while self._early:
-                self._attachment.received(self._early.popleft())
+                deliver(self._dialect, self._early.popleft(), self._attachment)
         elif state == "closed":
             self._closed = True
             self._lost(reason)
@@ -111,7 +117,7 @@ class WebRtcTransport:
 
     def on_event(self, text: str | bytes) -> None:
         if self._connected and self._attachment is not None:
-            self._attachment.received(text)
+            deliver(self._dialect, text, self._attachment)
         else:
             self._early.append(text)
 

@@ -18,8 +18,8 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from vivavoz.media.g711 import LAWS, StreamEncoder
 from vivavoz.media.ports import Played
+from vivavoz.transports.dialect import GA, Dialect, deliver
 from vivavoz.transports.port import Attachment
-from vivavoz.wire.codec import encode
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.server_events import OutputAudioDelta, ServerEvent
 
@@ -41,12 +41,14 @@ class WebSocketTransport:
         kind: Literal["websocket", "sideband"] = "websocket",
         *,
         abort: Callable[[], None],
+        dialect: Dialect = GA,
         outbox_bytes: int = 16 * 2**20,
         outbox_events: int = 8192,
     ) -> None:
         """``websocket`` is prepared. ``abort`` drops its connection without ceremony."""
         self._websocket = websocket
         self._kind = kind
+        self._dialect = dialect
         self._outbox: deque[bytes] = deque()
         self._queued_bytes = 0
         self._max_bytes = outbox_bytes
@@ -72,7 +74,12 @@ class WebSocketTransport:
             event = self._in_format(event, output_format)
             if not event.delta:
                 return
-        data = encode(event)
+        for data in self._dialect.outgoing(event):
+            self._queue(data)
+
+    def _queue(self, data: bytes) -> None:
+        if self._closing is not None:
+            return
         full = self._queued_bytes + len(data) > self._max_bytes or len(self._outbox) >= self._max_events
         if full:
             log.warning("%s reads too slowly: %d bytes wait; closing it", self._kind, self._queued_bytes)
@@ -123,7 +130,7 @@ class WebSocketTransport:
             message = await self._websocket.receive()
             match message.type:
                 case WSMsgType.TEXT | WSMsgType.BINARY:
-                    attachment.received(message.data)
+                    deliver(self._dialect, message.data, attachment)
                 case WSMsgType.ERROR:
                     return f"connection failed ({self._websocket.close_code})"
                 case _ if self._closing is not None:
