@@ -82,3 +82,18 @@ async def test_after_a_stall_the_socket_is_read_before_the_turns() -> None:
     await asyncio.wait_for(done.wait(), 10)
     pacer.stop()
     assert order[:2] == ["read", "turn"]
+
+
+def test_empty_slots_wake_nobody() -> None:
+    slots, member = Slots(4), Member()
+    slots.add(member, 0.0)
+    following, wakes = 0.0, 0
+    while following < 0.9999:
+        following = slots.run(following)
+        wakes += 1
+    assert len(member.turns) == pytest.approx(50, abs=1)
+    assert wakes <= 52
+    late = Member()
+    slots.add(late, following)
+    slots.run(slots.run(following) + FRAME)
+    assert late.turns

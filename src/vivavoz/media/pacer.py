@@ -45,7 +45,7 @@ class Slots:
                 slot.remove(member)
 
     def run(self, now: float) -> float:
-        """Let all that is due happen; the time of the next slot."""
+        """Let all that is due happen; the time of the next slot that has members."""
         due = math.floor((now + _EARLY - self._origin) / self._step)
         count = len(self._members)
         late = (due - self._index) // count - _CATCH_UP
@@ -58,7 +58,10 @@ class Slots:
             skipped, self._skipped[slot] = self._skipped[slot], 0
             for member in tuple(self._members[slot]):
                 member.tick(now, skipped)
-        return self._origin + self._index * self._step
+        following = self._index
+        while not self._members[following % count] and following < self._index + count:
+            following += 1
+        return self._origin + following * self._step
 
 
 class Pacer:
