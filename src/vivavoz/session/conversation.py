@@ -36,7 +36,7 @@ _PARTS: dict[str, tuple[type[ContentPart], ...]] = {
 class Spoken(Data):
     """What an assistant item says: words, each with the sample after its last sound."""
 
-    words: list[tuple[str, int]] = []  # noqa: RUF012 - msgspec copies an empty default
+    words: list[tuple[str, int]] = []
     samples: int = 0
     cut: bool = False
     """Truncated: what comes later is not part of the conversation."""
@@ -100,8 +100,8 @@ class Entry(Data):
 
 class Conversation(Data):
     id: str
-    order: list[str] = []  # noqa: RUF012 - msgspec copies an empty default
-    entries: dict[str, Entry] = {}  # noqa: RUF012
+    order: list[str] = []
+    entries: dict[str, Entry] = {}
     limit: int = 10_000
 
     @property

@@ -18,7 +18,7 @@ class Ids(Data):
     """
 
     seed: bytes
-    counts: dict[str, int] = {}  # noqa: RUF012 - msgspec copies an empty default
+    counts: dict[str, int] = {}
 
     def next(self, prefix: str) -> str:
         if not self.seed:

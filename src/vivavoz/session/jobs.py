@@ -25,7 +25,7 @@ class Job(Data):
 
 
 class Jobs(Data):
-    live: dict[int, Job] = {}  # noqa: RUF012 - msgspec copies an empty default
+    live: dict[int, Job] = {}
 
     def start(self, out: Output, kind: Kind, owner: str, task: Task) -> int:
         job = out.start(task)

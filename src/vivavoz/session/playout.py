@@ -21,7 +21,7 @@ class Playout(Data):
     """``enabled`` False: playout is the client's, nothing is tracked."""
 
     enabled: bool = False
-    queue: list[Playing] = []  # noqa: RUF012 - msgspec copies an empty default
+    queue: list[Playing] = []
 
     @property
     def busy(self) -> bool:

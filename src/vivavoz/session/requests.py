@@ -7,8 +7,6 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Any
 
-import msgspec.structs
-
 from vivavoz.session import rules
 from vivavoz.session.conversation import Entry, check_item
 from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score, Transcribe
@@ -18,7 +16,7 @@ from vivavoz.session.output import Output
 from vivavoz.session.response import Plan
 from vivavoz.session.state import Settings, State
 from vivavoz.session.turn import Turn, padding_samples
-from vivavoz.wire.base import UNSET
+from vivavoz.wire.base import UNSET, replace
 from vivavoz.wire.client_events import (
     ConversationItemCreate,
     ConversationItemDelete,
@@ -65,7 +63,7 @@ def session_update(state: State, out: Output, event: SessionUpdate) -> None:
     if state.settings.model_given:
         # The model cannot change after creation. Clients repeat it (some, a default of their own), so
         # naming one is no error: it counts only where nobody has named one before.
-        patch = msgspec.structs.replace(patch, model=UNSET)
+        patch = replace(patch, model=UNSET)
     try:
         options = merge(state.options, patch)
         check_options(state.settings, options)
@@ -78,7 +76,7 @@ def session_update(state: State, out: Output, event: SessionUpdate) -> None:
     except ProtocolError as error:
         raise error.under("session") from None
     if patch.model is not UNSET:
-        state.settings = msgspec.structs.replace(state.settings, model_given=True)
+        state.settings = replace(state.settings, model_given=True)
     _switch_turn_detection(state, out, options)
     state.options = options
     out.send(SessionUpdated, session=session_object(options, state.id, state.settings.expires_at))
@@ -219,7 +217,7 @@ def _named(item: Item, out: Output) -> Item:
         ]
     elif item.call_id is UNSET:
         members["call_id"] = out.ids.next("call")
-    return msgspec.structs.replace(item, **members)
+    return replace(item, **members)
 
 
 def _sound(item: Item) -> bytes:

@@ -12,14 +12,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import Literal, NamedTuple
 
-import msgspec.structs
-
 from vivavoz.session.conversation import Conversation, Entry, Spoken
 from vivavoz.session.effects import EndAudio, FeedText, FinishJob, Synthesize
 from vivavoz.session.jobs import Jobs, Kind
 from vivavoz.session.output import Output
 from vivavoz.session.playout import Playout
-from vivavoz.wire.base import Data
+from vivavoz.wire.base import Data, replace
 from vivavoz.wire.items import FunctionCall, Item, ItemStatus, Message, OutputAudio, OutputText
 from vivavoz.wire.options import AudioFormat, FunctionTool, Modality, ToolChoice, Voice
 from vivavoz.wire.responses import (
@@ -140,10 +138,10 @@ class Response(Data):
     direct: bool = False
     """Sound comes from the replying job itself (speech to speech)."""
     finish: Literal["max_output_tokens", "content_filter"] | None = None
-    outputs: list[OutputItem] = []  # noqa: RUF012 - msgspec copies an empty default
+    outputs: list[OutputItem] = []
     cursor: int = 0
-    stack: list[Bracket] = []  # noqa: RUF012
-    items: list[Item] = []  # noqa: RUF012
+    stack: list[Bracket] = []
+    items: list[Item] = []
     usage: tuple[int, int, int] | None = None
     """Text tokens: input, output, cached; None until the model says."""
     heard_ms: int = 0
@@ -384,7 +382,7 @@ class Response(Data):
             entry = stage.conversation.get(output.item_id)
             if entry is not None:
                 cut = entry.spoken is not None and entry.spoken.cut
-                entry.item = msgspec.structs.replace(entry.item, status=status) if cut else item
+                entry.item = replace(entry.item, status=status) if cut else item
             stage.out.send(ConversationItemDone, previous_item_id=output.previous, item=item)
         stage.out.send(OutputItemDone, response_id=self.id, output_index=self.cursor, item=item)
 

@@ -60,11 +60,11 @@ class State(Data, kw_only=True):
     spoke: Spoke | None = None
     jobs: Jobs
     playout: Playout
-    responses: dict[str, Response] = {}  # noqa: RUF012 - msgspec copies an empty default
+    responses: dict[str, Response] = {}
     """Those in progress: at most one of the conversation, and any number out of band."""
     answering: str | None = None
     """The committed turn that is to be answered, once it is understood and nothing else is being said."""
-    partial: dict[str, str] = {}  # noqa: RUF012
+    partial: dict[str, str] = {}
     """Transcription told to the client so far, by item, while it is still coming."""
     voiced: bool = False
     """Assistant audio is present: the voice is fixed."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import msgspec
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
-__all__ = ["UNSET", "Closed", "ClosedFixed", "Data", "Fixed", "UnsetType", "is_set", "tag_of"]
+__all__ = ["UNSET", "Closed", "ClosedFixed", "Data", "Fixed", "UnsetType", "is_set", "replace", "tag_of"]
 
 
 class Data(msgspec.Struct, kw_only=True):
