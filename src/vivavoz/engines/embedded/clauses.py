@@ -22,7 +22,7 @@ _SENTENCE_END = re.compile(r"[.!?…]+[\"'”’)\]]*\s+|\n+\s*|[。！？]+")
 _COMMA = re.compile(r"[,;:—–][\"'”’)\]]*\s+|[，；、]")
 _WORD = re.compile(r"\S+\s+")
 _NO_END = re.compile(
-    r"(?:\b(?:mr|mrs|ms|dr|prof|sr|jr|st|vs|etc|e\.g|i\.e|no|approx|dept|inc|ltd)|\b[A-Z]|^\s*\d+)\.\s+$",
+    r"(?:\b(?:mr|mrs|ms|dr|dra|prof|profa|sr|sra|av|jr|st|vs|etc|e\.g|i\.e|no|approx|dept|inc|ltd)|\b[A-Z]|^\s*\d+)\.\s+$",
     re.IGNORECASE,
 )
 """A full stop behind a title, an initial or the number of a list ends no sentence."""
@@ -31,7 +31,9 @@ _NO_END = re.compile(
 class Clauses:
     """One reply's text."""
 
-    def __init__(self) -> None:
+    def __init__(self, first_comma_words: int = FIRST_COMMA_WORDS, first_words: int = FIRST_WORDS) -> None:
+        """Where the first clause may end: a slow voice wants it shorter."""
+        self._first_limits = first_comma_words, first_words
         self._rest = ""
         self._first = True
 
@@ -56,7 +58,7 @@ class Clauses:
             # White space may go on in the next piece of text: it belongs to this clause, or to the next one.
             if not _NO_END.search(text[: found.end()]):
                 return self._capped(found.end())
-        least, most = (FIRST_COMMA_WORDS, FIRST_WORDS) if self._first else (COMMA_WORDS, MAX_WORDS)
+        least, most = self._first_limits if self._first else (COMMA_WORDS, MAX_WORDS)
         for found in _COMMA.finditer(text):
             if len(text[: found.end()].split()) >= least:
                 return self._capped(found.end())
