@@ -247,39 +247,29 @@ class _Connection:
 # --------------------------------------------------------------------------- one method a port
 
 
-async def _transcribe(engine: Any, job: Job, options: Any) -> None:
-    stt: Stt = engine
-    async with contextlib.aclosing(
-        _generator(stt.transcribe(job.inputs(), msgspec.convert(options, SttOptions)))
-    ) as out:
-        async for transcript in out:
-            await job.send(codec.encode_transcript(transcript))
+async def _transcribe(engine: Stt, job: Job, options: Any) -> None:
+    transcripts = engine.transcribe(job.inputs(), msgspec.convert(options, SttOptions))
+    await _pass_on(transcripts, codec.encode_transcript, job)
 
 
-async def _reply(engine: Any, job: Job, options: Any) -> None:
-    llm: Llm = engine
-    async with contextlib.aclosing(_generator(llm.reply(*codec.decode_reply(options)))) as out:
-        async for delta in out:
-            await job.send(codec.encode_delta(delta))
+async def _reply(engine: Llm, job: Job, options: Any) -> None:
+    await _pass_on(engine.reply(*codec.decode_reply(options)), codec.encode_delta, job)
 
 
-async def _synthesize(engine: Any, job: Job, options: Any) -> None:
-    tts: Tts = engine
-    async with contextlib.aclosing(
-        _generator(tts.synthesize(job.inputs(), msgspec.convert(options, SpeechOptions)))
-    ) as out:
-        async for speech in out:
-            await job.send(codec.encode_speech(speech))
+async def _synthesize(engine: Tts, job: Job, options: Any) -> None:
+    speech = engine.synthesize(job.inputs(), msgspec.convert(options, SpeechOptions))
+    await _pass_on(speech, codec.encode_speech, job)
 
 
-async def _judge(engine: Any, job: Job, options: Any) -> None:
-    turn: TurnDetector = engine
-    await job.send(await turn.judge(options))
+async def _judge(engine: TurnDetector, job: Job, options: Any) -> None:
+    await job.send(await engine.judge(options))
 
 
-def _generator(iterator: AsyncIterator[Any]) -> Any:
-    """The ports return iterators; ours are generators, and those must be closed, not just dropped."""
-    return iterator
+async def _pass_on(results: Any, encode: Callable[[Any], Any], job: Job) -> None:
+    """``results``: an async generator, which is closed with the job, not just dropped."""
+    async with contextlib.aclosing(results):
+        async for result in results:
+            await job.send(encode(result))
 
 
 _METHODS: dict[str, Callable[[Any, Job, Any], Awaitable[None]]] = {
