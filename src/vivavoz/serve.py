@@ -75,5 +75,8 @@ async def _alone(config: Config, secrets: Secrets) -> None:
     ending = worker.Ending()
     ending.on_signals()
     await worker.run(
-        worker.Plan(config=config), secrets, ending, lambda port: announce_listening(config, port)
+        worker.Plan(config=config, offers_local_models=True),
+        secrets,
+        ending,
+        lambda port: announce_listening(config, port),
     )

@@ -206,6 +206,7 @@ class Supervisor:
             config=config,
             tag=self._tags[index],
             sockets=self._sockets,
+            offers_local_models=index == 0,
             engine_sockets=self._engine_sockets,
         )
 

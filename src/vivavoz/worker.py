@@ -56,6 +56,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tag: str = "00"
     sockets: dict[str, str] = {}
     """Unix sockets of all workers, by tag; empty where there is but one."""
+    offers_local_models: bool = False
+    """Look for language model servers on this machine, and name them in the log."""
     engine_sockets: dict[str, str] = {}
     """Folders of the sockets of engine processes that the supervisor owns, by engine set."""
 
@@ -108,7 +110,9 @@ async def run(plan: Plan, secrets: Secrets, ending: Ending, listening: Callable[
         async with asyncio.TaskGroup() as group:
             loading = group.create_task(pool.run())
             listening(port)
+            looking = group.create_task(_name_local_models(plan, port))
             await ending.wait()
+            looking.cancel()
             service.draining = True
             log.info(
                 "ending: no new calls; %d calls have up to %.0f s", len(calls), config.server.drain_seconds
@@ -118,6 +122,16 @@ async def run(plan: Plan, secrets: Secrets, ending: Ending, listening: Callable[
             await calls.close()
             loading.cancel()
     log.info("ended")
+
+
+async def _name_local_models(plan: Plan, port: int) -> None:
+    """Servers that could serve as language model are offered by name, never used unasked."""
+    if not plan.offers_local_models:
+        return
+    from vivavoz.engines.remote.local import probe_local
+
+    for found in await probe_local(skip_ports={port}):
+        log.info("%s could be the language model: see [engines] in docs/configuration.md", found)
 
 
 def _service(

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.server.fakes import KEY, OFFER, FakeCall, FakeCalls, Running, running
+from tests.server.fakes import ANSWER, KEY, OFFER, FakeCall, FakeCalls, Running, running
 from tests.waiting import until
-from vivavoz.cluster.directory import WorkerDirectory
+from vivavoz.cluster.directory import Elsewhere, WorkerDirectory
 from vivavoz.cluster.relay import RELAYED
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -92,6 +92,24 @@ async def test_the_client_leaves_and_the_owner_hears_of_it(tmp_path: Path) -> No
             await websocket.receive_str()
         await until(lambda: call.attachments[0].was_lost is not None)
         assert not call.closed.is_set()
+
+
+async def test_a_new_call_goes_where_the_placement_says(tmp_path: Path) -> None:
+    class AtTheOther:
+        async def place(self, model: str) -> Elsewhere:
+            return Elsewhere(tmp_path / "01.sock")
+
+    async with two_workers(tmp_path) as (wrong, owner):
+        wrong.service.placement = AtTheOther()
+        headers = {**AUTH, "Content-Type": "application/sdp"}
+        url = wrong.url + "/v1/realtime/calls?webrtcfilter=on"
+        async with wrong.http.post(url, data=OFFER, headers=headers) as answer:
+            assert answer.status == 201
+            assert answer.headers["Location"] == f"/v1/realtime/calls/{owner.calls.opened[0].id}"
+            assert answer.headers.getall("Access-Control-Allow-Origin") == ["*"]
+            assert await answer.text() == ANSWER
+        assert owner.calls.opened[0].filtered is True
+        assert not wrong.calls.opened
 
 
 async def test_the_owners_refusal_is_the_answer(tmp_path: Path) -> None:

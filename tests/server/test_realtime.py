@@ -13,6 +13,7 @@ from aiohttp import WSMsgType
 from tests.server.fakes import KEY, OFFER, FakeCall, Running, running
 from tests.waiting import until
 from vivavoz.config import Config, Limits
+from vivavoz.server import bodies, protocol
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
@@ -222,6 +223,29 @@ async def test_malformed_requests_get_json_and_leave_no_key_in_the_log(
         assert head.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400"))
         assert json.loads(body)["error"]["type"] == "invalid_request_error"
         assert "sesame" not in caplog.text
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /healthz HTTP/1.1\r\nHost: local"])
+async def test_half_a_request_does_not_hold_a_connection(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "KEEPALIVE_S", 0.05)
+    async with running() as server, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(said)
+        assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize("path", ["client_secrets", "calls"])
+async def test_a_body_that_does_not_come(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_S", 0.05)
+    async with running() as server, asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = f"POST /v1/realtime/{path} HTTP/1.1\r\nHost: localhost\r\napi-key: {KEY}\r\n"
+        writer.write(f"{head}Content-Length: 100\r\n\r\nv=0".encode())
+        assert await reader.readline() == b"HTTP/1.1 408 Request Timeout\r\n"
+        writer.close()
 
 
 async def test_unknown_urls_and_methods() -> None:

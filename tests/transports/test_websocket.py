@@ -56,6 +56,9 @@ class Recorder:
         self.calls.append(("lost", reason))
         self.is_lost.set()
 
+    def refused(self, error: Any) -> None:
+        raise AssertionError("these tests speak GA")
+
     def audio(self, pcm: bytes) -> None:
         raise AssertionError("a WebSocket carries no media")
 

@@ -4,7 +4,7 @@ imported that the set does not need."""
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,6 +110,10 @@ def _embedded_options(spec: EngineSet) -> EmbeddedOptions:
             if f"{name}_model" not in EmbeddedOptions.__struct_fields__:
                 raise EngineError(f"the model of the embedded {name} cannot be chosen", "bad_engine_set")
             chosen[f"{name}_model"] = stage.model
+        if stage.language is not None:
+            if f"{name}_language" not in EmbeddedOptions.__struct_fields__:
+                raise EngineError(f"the embedded {name} has no language to choose", "bad_engine_set")
+            chosen[f"{name}_language"] = stage.language
     return EmbeddedOptions(**chosen)
 
 
@@ -210,8 +214,3 @@ class ComposedEngines(Engines):
             part = self._part(stage)
             rows += [row for row in (part.status() if part else ()) if row.task == stage]
         return rows
-
-
-def names_of(statuses: Sequence[EngineStatus]) -> str:
-    """For the log: ``vad silero, stt moonshine-tiny-en, …``."""
-    return ", ".join(f"{row.task} {row.name}" for row in statuses)

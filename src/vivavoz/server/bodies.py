@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
@@ -13,6 +16,9 @@ from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.options import SessionPatch
 from vivavoz.wire.rest import decode_session
 
+BODY_S = 30.0
+"""How long a body may take to arrive."""
+
 _MAX_PARTS = 16
 
 
@@ -22,14 +28,32 @@ class Offer(NamedTuple):
 
 
 async def read_body(request: web.Request, limit: int, what: str = "request body") -> bytes:
-    """The whole body. Raises ApiError (413) beyond ``limit`` bytes, announced or not."""
+    """The whole body. Raises ApiError: 413 beyond ``limit`` bytes, announced or not; 408 where it does not
+    come."""
     if (request.content_length or 0) > limit:
         raise _too_large(what, limit)
-    return await _read(request.content, limit, what)
+    async with _soon():
+        return await _read(request.content, limit, what)
 
 
 async def read_offer(request: web.Request, limits: Limits) -> Offer:
     """The offer of ``POST /realtime/calls`` in either encoding. Raises ApiError, ProtocolError."""
+    async with _soon():
+        return await _read_offer(request, limits)
+
+
+@contextlib.asynccontextmanager
+async def _soon() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(BODY_S):
+            yield
+    except TimeoutError:
+        raise ApiError(
+            408, f"The request body did not come within {BODY_S:.0f} s.", code="request_timeout"
+        ) from None
+
+
+async def _read_offer(request: web.Request, limits: Limits) -> Offer:
     kind = request.content_type.lower()
     if kind == "multipart/form-data":
         return await _read_form(request, limits)
@@ -41,7 +65,9 @@ async def read_offer(request: web.Request, limits: Limits) -> Offer:
             "'multipart/form-data' with the parts 'sdp' and 'session'.",
             code="unsupported_content_type",
         )
-    return Offer(_sdp(await read_body(request, limits.sdp_bytes, "SDP offer")), None)
+    if (request.content_length or 0) > limits.sdp_bytes:
+        raise _too_large("SDP offer", limits.sdp_bytes)
+    return Offer(_sdp(await _read(request.content, limits.sdp_bytes, "SDP offer")), None)
 
 
 async def _read_form(request: web.Request, limits: Limits) -> Offer:

@@ -100,5 +100,12 @@ class EnginePool:
             self._failures[name] = EngineError(str(error))
             log.exception("engines %s could not be started", name)
         else:
-            log.info("engines %s ready after %.1f s", name, asyncio.get_running_loop().time() - started)
+            took = asyncio.get_running_loop().time() - started
+            rows = ", ".join(f"{row.task} {row.name}" for row in engines.status())
+            log.info("engines %s ready after %.1f s: %s", name, took, rows)
+            for row in engines.status():
+                if row.state != "ready":
+                    log.warning(
+                        "engines %s: %s %s is %s: %s", name, row.task, row.name, row.state, row.detail
+                    )
         self._done[name].set()

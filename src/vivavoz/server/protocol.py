@@ -20,6 +20,10 @@ MAX_HEADER_BYTES = 16 * 1024
 """A header line: client secrets are at most 4 kB, an operator's keys and proxies' additions may be longer."""
 
 
+KEEPALIVE_S = 60.0
+"""How long a connection may wait for its next whole request, and a new one for its first."""
+
+
 class JsonProtocol(web.RequestHandler):
     """One HTTP connection."""
 
@@ -68,6 +72,7 @@ class JsonRunner(web.AppRunner):
         super().__init__(
             app,
             access_log=None,
+            keepalive_timeout=KEEPALIVE_S,
             max_field_size=MAX_HEADER_BYTES,
             max_line_size=MAX_HEADER_BYTES,
             **kwargs,
