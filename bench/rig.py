@@ -133,13 +133,12 @@ def answers(url: str, server: Server, within_s: float) -> float:
         time.sleep(0.02)
 
 
-async def post_offer(url: str, offer: str, model: str = "gpt-realtime") -> str:
+async def post_offer(url: str, offer: str, *, key: str | None = None) -> str:
     """The answer to an offer. Raises ``RuntimeError`` with what the service said against it."""
+    headers = {"Content-Type": "application/sdp"} | ({"Authorization": f"Bearer {key}"} if key else {})
     async with (
         aiohttp.ClientSession() as http,
-        http.post(
-            f"{url}/v1/realtime/calls?model={model}", data=offer, headers={"Content-Type": "application/sdp"}
-        ) as response,
+        http.post(f"{url}/v1/realtime/calls?model=gpt-realtime", data=offer, headers=headers) as response,
     ):
         text = await response.text()
         if response.status not in (200, 201):
@@ -164,12 +163,6 @@ def rss_mb(pid: int) -> float:
 def descriptors(pid: int) -> int:
     """Open files and sockets of one process."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
-def children(pid: int) -> list[int]:
-    """The direct children of one process."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def pin(pid: int, core: int) -> None:
