@@ -77,7 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="ADDRESS",
         help="address that WebRTC peers are told to send to (containers, NAT); may be given several times",
     )
-    serve.add_argument("--engines", metavar="SET", help="scripted, embedded, or a set of the file")
+    serve.add_argument(
+        "--engines", metavar="SET", help="scripted, embedded, multilingual, or a set of the file"
+    )
     serve.add_argument("--script", metavar="FILE", help="conversation script of the scripted engines")
     serve.add_argument(
         "--tls", action="store_true", default=None, help="HTTPS, with a local certificate if none is given"

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from vivavoz.engines.spec import BUILT_IN_SETS, EngineSet
+from vivavoz.engines.spec import BUILT_IN_SETS, MULTILINGUAL, EngineSet
 
 MIB = 1024 * 1024
 
@@ -159,6 +159,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             return EngineSet(base="scripted", script=self.script)
         if name == "embedded":
             return EngineSet(base="embedded", script=self.script)
+        if name == "multilingual":
+            return msgspec.structs.replace(MULTILINGUAL, script=self.script)
         known = ", ".join([*BUILT_IN_SETS, *self.engines])
         raise ConfigError(f"no engine set is called {name!r}; known: {known}")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-BUILT_IN_SETS = ("scripted", "embedded")
+BUILT_IN_SETS = ("scripted", "embedded", "multilingual")
 
 
 class RemoteStage(
@@ -30,6 +30,8 @@ class EmbeddedStage(
 
     model: str | None = None
     threads: Annotated[int, Meta(ge=1, le=256)] | None = None
+    language: Annotated[str, Meta(pattern="^[A-Za-z]{2,3}([-_].+)?$")] | None = None
+    """Recognition: of sessions that name none. Voice: of all that is said. ISO 639-1; None: found out."""
 
 
 Stage = Literal["scripted", "embedded", "none"] | RemoteStage | EmbeddedStage
@@ -51,3 +53,7 @@ class EngineSet(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         """What does ``name`` (vad, turn, stt, llm or tts) in this set."""
         chosen: Stage | None = getattr(self, name)
         return self.base if chosen is None else chosen
+
+
+MULTILINGUAL = EngineSet(stt=EmbeddedStage(model="whisper-base"), tts=EmbeddedStage(model="kokoro"))
+"""The set ``multilingual``: the embedded one, with a recogniser and a voice that know more than English."""

