@@ -118,11 +118,12 @@ async def test_a_port_in_use_is_named(workers: str, tmp_path: Path) -> None:
             await until(lambda: f"TCP port {port} on 127.0.0.1 is in use" in found.said)
 
 
-async def test_a_media_port_in_use_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_media_port_in_use_is_named(workers: str, tmp_path: Path) -> None:
     with socket.socket(type=socket.SOCK_DGRAM) as taken:
         taken.bind(("127.0.0.1", 0))
         port = str(taken.getsockname()[1])
-        async with service(tmp_path, "--port", "0", "--udp-port", port) as found:
+        async with service(tmp_path, "--port", "0", "--udp-port", port, "--workers", workers) as found:
             assert await found.code() == 2
             await until(lambda: f"UDP port {port} on 127.0.0.1 is in use" in found.said)
 

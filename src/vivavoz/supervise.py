@@ -38,8 +38,6 @@ _HEALTHY_S = 30.0
 """A worker that lived so long starts its backoff from the beginning."""
 _PATIENCE_S = 5.0
 """How much longer than the drain a worker may take before it is killed."""
-_CANNOT_START = 2
-"""Exit code of a worker that the configuration, not a crash, keeps from starting."""
 
 
 def supervise(config: Config, secrets: Secrets) -> int:
@@ -155,7 +153,7 @@ class Supervisor:
             code = await self._run_once(index)
             if self._ending.is_set():
                 return
-            if code == _CANNOT_START:
+            if code == worker.CANNOT_START:
                 # It said why. The same configuration would fail the same way again.
                 self.status = code
                 self._ending.set()

@@ -30,6 +30,7 @@ from vivavoz.engines.build import build_engines
 from vivavoz.engines.ports import EngineError
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.engine import LeanEngine
+from vivavoz.media.opus import OpusError
 from vivavoz.server import health, tls
 from vivavoz.server.app import build_app
 from vivavoz.server.auth import Authenticator
@@ -47,6 +48,10 @@ log = logging.getLogger("vivavoz")
 
 _SHUTDOWN_S = 2.0
 """How long connections may take to end once the calls have."""
+
+
+CANNOT_START = 2
+"""Exit code where the configuration, not a crash, keeps a worker from starting."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +105,8 @@ async def run(plan: Plan, secrets: Secrets, ending: Ending, listening: Callable[
         service = _service(plan, secrets, pool, calls, media)
         try:
             await media.start()
+        except OpusError as error:
+            raise ConfigError(str(error)) from error
         except OSError as error:
             raise cannot_bind("UDP", config.server.host, config.udp_port, error, "--udp-port") from error
         stack.push_async_callback(media.stop)
@@ -285,12 +292,13 @@ def run_in_loop(main: Any) -> None:
 
 
 def _main() -> int:
+    code = 0
     try:
         run_in_loop(_supervised())
-    except ConfigError as error:
-        log.error("%s", error)
-        return 2
-    return 0
+    except* ConfigError as group:
+        log.error("%s", "; ".join(map(str, group.exceptions)))
+        code = CANNOT_START
+    return code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from tests.server.fakes import ANSWER, KEY, OFFER, FakeCalls, Running, running
@@ -78,6 +79,32 @@ async def test_the_session_from_the_token_and_as_often_as_wanted() -> None:
             assert call.session.instructions == "Be brief."
             assert call.model == "gpt-realtime-mini"
             assert call.session_id == minted["session"]["id"]
+
+
+async def test_a_session_beside_a_token_changes_the_tokens() -> None:
+    async with running() as server:
+        minted = {
+            "type": "realtime",
+            "instructions": "Be brief.",
+            "audio": {"output": {"voice": "marin"}, "input": {"turn_detection": None}},
+        }
+        url = server.url + "/v1/realtime/client_secrets"
+        async with server.http.post(url, json={"session": minted}, headers=AUTH) as answer:
+            token = (await answer.json())["value"]
+        session = {"type": "realtime", "model": "mine", "audio": {"output": {"speed": 1.2}}}
+        body = form((disposition("sdp"), OFFER), (disposition("session"), json.dumps(session)))
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": f"multipart/form-data; boundary={BOUNDARY}",
+        }
+        assert (await post(server, body, headers))[0] == 201
+        (call,) = server.calls.opened
+        assert json.loads(msgspec.json.encode(call.session)) == {
+            "type": "realtime",
+            "model": "mine",
+            "instructions": "Be brief.",
+            "audio": {"output": {"voice": "marin", "speed": 1.2}, "input": {"turn_detection": None}},
+        }
 
 
 SESSION = '{"type": "realtime", "model": "gpt-realtime-mini"}'

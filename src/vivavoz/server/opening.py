@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 from aiohttp import web
+from msgspec import UNSET
 
 from vivavoz.call.registry import AtCapacity, UnknownModel
 from vivavoz.config import DEFAULT_MODEL
@@ -11,7 +15,7 @@ from vivavoz.server.engine_pool import NotReady
 from vivavoz.server.errors import ApiError, unavailable
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
-from vivavoz.wire.options import SessionPatch
+from vivavoz.wire.options import AudioPatch, InputPatch, OutputPatch, SessionPatch
 
 
 def model_not_found(request: web.Request, model: str) -> ApiError:
@@ -36,11 +40,11 @@ def named_model(request: web.Request, session: SessionPatch | None, principal: P
 
 
 async def open_call(request: web.Request, principal: Principal, session: SessionPatch | None) -> OpenCall:
-    """A new call, its session from ``session``, else from the token. Raises ApiError, ProtocolError."""
+    """A new call, its session from the token, changed by ``session``. Raises ApiError, ProtocolError."""
     service: Service = request.app[SERVICE]
     secret = principal.secret
-    if session is None and secret is not None:
-        session = secret.session
+    if secret is not None and secret.session is not None:
+        session = secret.session if session is None else overlay(secret.session, session)
     named = named_model(request, session, principal)
     model = named or service.config.default_model
     await ensure_serving(request, service, model)
@@ -60,6 +64,23 @@ async def open_call(request: web.Request, principal: Principal, session: Session
         ) from None
     except UnknownModel:
         raise model_not_found(request, model) from None
+
+
+def overlay(below: SessionPatch, above: SessionPatch) -> SessionPatch:
+    """``below`` as ``above`` changes it, member by member, as a ``session.update`` would."""
+    merged: SessionPatch = _overlay(below, above)
+    return merged
+
+
+def _overlay(below: Any, above: Any) -> Any:
+    changes = {}
+    for name in above.__struct_fields__:
+        new, old = getattr(above, name), getattr(below, name)
+        if new is UNSET:
+            continue
+        both_merge = isinstance(new, AudioPatch | InputPatch | OutputPatch) and old is not UNSET
+        changes[name] = _overlay(old, new) if both_merge else new
+    return msgspec.structs.replace(below, **changes)
 
 
 async def ensure_serving(request: web.Request, service: Service, model: str) -> None:

@@ -9,7 +9,7 @@ from vivavoz.cluster.relay import OwnerUnreachable, relay_websocket
 from vivavoz.config import Limits
 from vivavoz.server.auth import subprotocols
 from vivavoz.server.calls import find_call, owner_unreachable
-from vivavoz.server.errors import ApiError
+from vivavoz.server.errors import REQUEST_ID, ApiError
 from vivavoz.server.opening import open_call
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
@@ -117,5 +117,6 @@ def _new_websocket(request: web.Request, limits: Limits) -> web.WebSocketRespons
 
 async def _upgrade(request: web.Request, limits: Limits) -> web.WebSocketResponse:
     websocket = _new_websocket(request, limits)
+    websocket.headers["x-request-id"] = request[REQUEST_ID]
     await websocket.prepare(request)
     return websocket

@@ -19,6 +19,7 @@ import msgspec
 
 from vivavoz.server.sealing import NotOurs, Sealer
 from vivavoz.server.store import Store
+from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.options import SessionPatch
 from vivavoz.wire.rest import decode_session
 
@@ -105,7 +106,7 @@ class Tokens:
             session_id=box.session_id,
             issued_at=box.issued_at,
             expires_at=box.expires_at,
-            session=decode_session(patch) if patch is not None else None,
+            session=_session(patch),
             model=box.model,
         )
 
@@ -141,6 +142,16 @@ class Tokens:
             return msgspec.msgpack.decode(_unsqueeze(self._sealer.open(sealed, _CONTEXT)), type=_Box)
         except (NotOurs, zlib.error, msgspec.MsgspecError) as error:
             raise _forged() from error
+
+
+def _session(patch: bytes | None) -> SessionPatch | None:
+    try:
+        return decode_session(patch) if patch is not None else None
+    except ProtocolError:
+        raise TokenError(
+            "The client secret was minted by another version of this server. Mint a new one.",
+            "client_secret_invalid",
+        ) from None
 
 
 def _forged() -> TokenError:
