@@ -148,7 +148,7 @@ def test_the_second_page_and_its_observer(folder: Path, service: Running) -> Non
         shows(page, "Session created successfully")
         shows(page, "AI transcript complete: You said: hello there!")
         shows(page, "Response completed")
-        # The observer joins when it can, perhaps after the first answer: it hears of what the microphone says.
+        # The observer joins when it can, perhaps after the first answer: it hears of the next one.
         wait_for_line(log, "response.done")
         page.locator('button:has-text("Close Session")').click()
         shows(page, "Session closed.")
