@@ -78,7 +78,7 @@ def test_dumped_and_loaded_anywhere_the_trace_replays_to_the_same_effects(
 @pytest.mark.parametrize("vad", VADS[0:3:2], ids=["push to talk", "vad"])
 @pytest.mark.parametrize("probability", [None, 0.0, 0.9], ids=["unscored", "silence", "speech"])
 def test_endless_sound_does_not_grow_a_session(plan: str, vad: Any, probability: float | None) -> None:
-    world = World((plan, False, "webrtc", vad, False, "audio"))
+    world = World((plan, False, "webrtc", vad, False, "audio", []))
     largest = 0
     for _ in range(5 * INPUT_MS // 20):
         if probability is None:
@@ -90,7 +90,7 @@ def test_endless_sound_does_not_grow_a_session(plan: str, vad: Any, probability:
 
 
 def test_the_longest_duration_ends_every_job() -> None:
-    world = World(("cascade", False, "webrtc", {"type": "server_vad"}, True, "audio"))
+    world = World(("cascade", False, "webrtc", {"type": "server_vad"}, True, "audio", []))
     world.move(("client", "respond", 0, 0))
     world.move(("client", "respond_aside", 0, 0))
     world.move(("hears", 100, 0.0))

@@ -33,6 +33,16 @@ GARBAGE = (
     '{"type":"session.update"}',
 )
 
+RESPOND = ("client", "respond", 0, 0)
+PROLOGUES: tuple[list[tuple[Any, ...]], ...] = (
+    [],
+    [RESPOND, ("reply", 1)],
+    [("turn", 1), ("reply", 3)],
+    [RESPOND, ("reply", 3), ("hears", 100, 0.9)],
+    [RESPOND, ("client", "respond_aside", 0, 0), ("reply", 3)],
+)
+"""What a story begins with, so that most of them are in the middle of something."""
+
 VADS: tuple[Any, ...] = (
     None,
     {"type": "server_vad"},
@@ -49,6 +59,7 @@ def moves() -> st.SearchStrategy[Move]:
     """One thing that happens; likelier ones are named more than once."""
     client = st.tuples(st.just("client"), st.sampled_from(CLIENT_MOVES), number, number)
     result = st.tuples(st.just("result"), st.sampled_from(RESULTS), number, number)
+    honest = st.tuples(st.just("honest"), number, number)
     hears = st.tuples(st.just("hears"), st.sampled_from([20, 100, 400]), st.sampled_from([0.0, 0.6, 0.9]))
     return st.one_of(
         client,
@@ -58,10 +69,16 @@ def moves() -> st.SearchStrategy[Move]:
         result,
         hears,
         hears,
-        st.tuples(st.just("honest"), number),
-        st.tuples(st.just("honest"), number),
+        honest,
+        honest,
+        honest,
+        honest,
+        st.tuples(st.just("turn"), number),
+        st.tuples(st.just("turn"), number),
+        st.tuples(st.just("reply"), number),
+        st.tuples(st.just("reply"), number),
         st.tuples(st.just("playout"), st.sampled_from(["started", "ended", "flushed"]), number, number),
-        st.tuples(st.just("score"), st.integers(0, 60_000), st.floats(0, 1)),
+        st.tuples(st.just("score"), st.integers(-1_000, 1_000), st.floats(0, 1)),
         st.tuples(st.just("garbage"), st.sampled_from(GARBAGE)),
         st.tuples(st.just("time"), st.sampled_from([0.0, 0.1, 10.0])),
         st.tuples(st.just("attach"), st.sampled_from(["sideband", "webrtc", "websocket"])),
@@ -69,14 +86,15 @@ def moves() -> st.SearchStrategy[Move]:
 
 
 def beginnings() -> st.SearchStrategy[Move]:
-    """How a session is made: its plan, its judge, the transport, turn detection, transcription, modality."""
+    """How a session is made (plan, judge, transport, turn detection, transcription, modality) and begins."""
     return st.tuples(
         st.sampled_from(["cascade", "converse"]),
         st.booleans(),
-        st.sampled_from(["websocket", "webrtc"]),
-        st.sampled_from(VADS),
+        st.sampled_from(["webrtc", "websocket"]),
+        st.sampled_from([VADS[1], *VADS]),
         st.booleans(),
-        st.sampled_from(["audio", "text"]),
+        st.sampled_from(["audio", "audio", "text"]),
+        st.sampled_from(PROLOGUES),
     )
 
 
@@ -126,7 +144,7 @@ class World:
     """Plays moves; ``trace`` is every ``(now, input, effects)``."""
 
     def __init__(self, beginning: Move) -> None:
-        plan, judges, kind, vad, transcribes, modality = beginning
+        plan, judges, kind, vad, transcribes, modality, prologue = beginning
         self.settings = Settings(plan=plan, judges_turns=judges, input_ms=INPUT_MS, duration_s=3_600)
         self.options = _options(vad, transcribes, modality)
         self.kind = kind
@@ -138,7 +156,10 @@ class World:
         self.jobs: dict[int, str] = {}
         self.items = ["root", "nothing"]
         self.responses = ["nothing"]
+        self.flushing = False
         self.give(inputs.Attached(sender="client", kind=kind))
+        for move in prologue:
+            self.move(move)
 
     def fresh(self) -> Session:
         return Session(self.options, Ids(seed=b""), self.settings)
@@ -153,6 +174,8 @@ class World:
     def _remember(self, effect: effects.Effect) -> None:
         if isinstance(effect, effects.StartJob):
             self.jobs[effect.job] = type(effect.task).__name__
+        elif isinstance(effect, effects.Flush):
+            self.flushing = True
         elif isinstance(effect, effects.Send):
             item = getattr(effect.event, "item", None)
             if item is not None and item.id not in self.items:
@@ -168,6 +191,8 @@ class World:
 
     def move(self, move: Move) -> None:
         getattr(self, f"_{move[0]}")(*move[1:])
+        if self.flushing:
+            self._playout("flushed", 0, 1)
 
     def _client(self, kind: str, a: int, b: int) -> None:
         message = _message(self, kind, a, b)
@@ -189,8 +214,9 @@ class World:
             self.heard += 20 * SAMPLES_PER_MS
             self.give(inputs.AudioScored(end_sample=self.heard, probability=probability))
 
-    def _score(self, end: int, probability: float) -> None:
-        self.give(inputs.AudioScored(end_sample=end, probability=probability))
+    def _score(self, offset: int, probability: float) -> None:
+        """A frame that nobody has sent, or that was scored before."""
+        self.give(inputs.AudioScored(end_sample=max(self.heard + offset, 0), probability=probability))
 
     def _playout(self, what: str, a: int, b: int) -> None:
         item = self.items[-1 - a % len(self.items)]
@@ -200,9 +226,26 @@ class World:
             case "ended":
                 self.give(inputs.PlaybackEnded(item_id=item))
             case "flushed":
-                self.give(inputs.Flushed(played=[inputs.ItemPlayed(item_id=item, samples=b * 1_000)]))
+                self.flushing = False
+                self.give(inputs.Flushed(played=[inputs.ItemPlayed(item_id=item, samples=b * 300)]))
 
-    def _honest(self, a: int) -> None:
+    def _turn(self, b: int) -> None:
+        """The caller says something and is understood."""
+        self._hears(200, 0.9)
+        self._hears(400, 0.0)
+        for job in [job for job in self.live() if self.jobs[job] == "Transcribe"]:
+            self._give_result("transcript", job, b)
+
+    def _reply(self, b: int) -> None:
+        """The model says something, is voiced where it needs a voice, and is heard."""
+        for job in [job for job in self.live() if self.jobs[job] == "Reply"]:
+            self._give_result("text", job, b)
+        for job in [job for job in self.live() if self.jobs[job] in ("Synthesize", "Converse")]:
+            self._give_result("speech", job, b)
+        for item in self.items[-2:]:
+            self.give(inputs.PlaybackStarted(item_id=item))
+
+    def _honest(self, a: int, b: int) -> None:
         """A live job does what jobs of its kind do."""
         live = self.live()
         if not live:
@@ -215,7 +258,7 @@ class World:
             "Converse": ("speech", "call", "transcript", "ended"),
             "Judge": ("judged",),
         }[self.jobs[job]]
-        self._give_result(kinds[a % len(kinds)], job, a)
+        self._give_result(kinds[b % len(kinds)], job, a)
 
     def _result(self, kind: str, a: int, b: int) -> None:
         """Any result of any job, whether it lives, has ended, or never was."""
