@@ -21,7 +21,7 @@ from vivavoz.config import (
     load_secrets,
     unknown_variables,
 )
-from vivavoz.engines.spec import EngineSet, RemoteStage
+from vivavoz.engines.spec import EmbeddedStage, EngineSet, RemoteStage
 
 FULL = """
 default_engines = "mine"
@@ -210,7 +210,7 @@ def test_state_goes_where_the_user_keeps_state(monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_documentation_names_every_key_and_variable() -> None:
     text = (Path(__file__).parent.parent / "docs/configuration.md").read_text()
-    for struct in (Config, Server, Tls, Limits, Model, EngineSet, RemoteStage):
+    for struct in (Config, Server, Tls, Limits, Model, EngineSet, EmbeddedStage, RemoteStage):
         for name in struct.__struct_fields__:
             if name not in ("server", "tls", "limits", "models", "engines"):
                 assert f"`{name}`" in text, name

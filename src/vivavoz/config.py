@@ -166,10 +166,14 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def state_dir(self) -> Path:
-        if self.server.state_dir:
-            return Path(self.server.state_dir).expanduser()
+        """Raises ConfigError where there is no home to keep it in."""
         base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
-        return Path(base).expanduser() / "vivavoz"
+        try:
+            return Path(self.server.state_dir or f"{base}/vivavoz").expanduser()
+        except RuntimeError as error:
+            raise ConfigError(
+                "this user has no home directory: set VIVAVOZ_STATE_DIR to a folder that can be written"
+            ) from error
 
     @property
     def udp_port(self) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vivavoz.config import Secrets
+from vivavoz.config import ConfigError, Secrets
 from vivavoz.server.sealing import sealing_secrets
 from vivavoz.server.store import FileStore, MemoryStore, Store, StoreFull
 
@@ -82,6 +82,12 @@ def test_the_installation_secret_is_made_once_and_private(tmp_path: Path) -> Non
     (file,) = (tmp_path / "state").iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
     assert len(first[0]) == 64
+
+
+def test_a_state_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="the state directory"):
+        sealing_secrets(Secrets(), tmp_path / "file/state")
 
 
 def test_a_configured_secret_or_key_comes_before_it(tmp_path: Path) -> None:

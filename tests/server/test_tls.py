@@ -63,6 +63,12 @@ def test_the_names_that_are_advertised_are_in_it(tmp_path: Path) -> None:
     assert "localhost" in covered.get_values_for_type(x509.DNSName)
 
 
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="the state directory"):
+        tls.certificate(Config(server=Server(state_dir=str(tmp_path / "file"))))
+
+
 def test_a_certificate_of_ones_own_that_cannot_be_used(tmp_path: Path) -> None:
     config = Config(tls=Tls(enabled=True, cert=str(tmp_path / "c"), key=str(tmp_path / "k")))
     with pytest.raises(ConfigError, match="tls: cannot use"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 
 from aiohttp import web
@@ -15,6 +16,8 @@ from vivavoz.wire.codec import encode
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.options import effective_session, session_object
 from vivavoz.wire.rest import ClientSecret, decode_client_secret_request
+
+log = logging.getLogger("vivavoz.server")
 
 
 async def create(request: web.Request) -> web.Response:
@@ -54,6 +57,14 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
             code="store_full",
             type="server_error",
             headers={"Retry-After": "60"},
+        ) from None
+    except OSError as error:
+        log.error("a long session configuration cannot be kept: %s", error)
+        raise ApiError(
+            503,
+            "The server cannot keep a session configuration of this length. Shorten the session.",
+            code="store_unavailable",
+            type="server_error",
         ) from None
     return ClientSecret(
         value=value,

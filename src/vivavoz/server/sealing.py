@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from vivavoz.config import Secrets
+from vivavoz.config import ConfigError, Secrets
 
 _NONCE_BYTES = 12
 _SALT = b"vivavoz sealing v1"
@@ -58,10 +58,15 @@ def _derive(secret: str, purpose: str, stretch: int) -> bytes:
 
 def sealing_secrets(secrets: Secrets, state_dir: Path) -> tuple[str, ...]:
     """What keys are derived from: the configured token secret, else the API keys, else a random secret of
-    this installation, made at first use (mode 0600)."""
+    this installation, made at first use (mode 0600). Raises ConfigError where that cannot be kept."""
     if secrets.token_secret:
         return (secrets.token_secret,)
-    return secrets.api_keys or (_installation_secret(state_dir),)
+    if secrets.api_keys:
+        return secrets.api_keys
+    try:
+        return (_installation_secret(state_dir),)
+    except OSError as error:
+        raise ConfigError(f"the state directory {state_dir} cannot be used: {error}") from error
 
 
 def _installation_secret(state_dir: Path) -> str:

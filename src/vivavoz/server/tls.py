@@ -40,7 +40,10 @@ def certificate(config: Config) -> Certificate:
     """The configured certificate, else the local one, made or renewed where needed. Raises ConfigError."""
     if config.tls.cert and config.tls.key:
         return Certificate(Path(config.tls.cert), Path(config.tls.key), None)
-    return local_certificate(config.state_dir / "tls", _names(config))
+    try:
+        return local_certificate(config.state_dir / "tls", _names(config))
+    except OSError as error:
+        raise ConfigError(f"the state directory {config.state_dir} cannot be used: {error}") from error
 
 
 def server_context(found: Certificate) -> ssl.SSLContext:
