@@ -93,6 +93,11 @@ class Peer:
         self._arrived = asyncio.Event()
         self._now = 0.0
 
+    @property
+    def remote_port(self) -> int:
+        """The service's media port."""
+        return self._remote[1] if self._remote is not None else 0
+
     async def connect(self, answer: Answer) -> None:
         """Offer, and return when sound (and events) can flow. Raises TimeoutError."""
         self._take(await answer(self._offer()))
@@ -103,8 +108,12 @@ class Peer:
 
     def send(self, event: dict[str, Any]) -> None:
         """A client event."""
+        self.send_text(json.dumps(event))
+
+    def send_text(self, text: str) -> None:
+        """A message of any text, good or bad."""
         assert self._channel is not None
-        self._channel.send(json.dumps(event))
+        self._channel.send(text)
 
     async def wait_for(self, kind: str, *, after: float = 0.0, timeout_s: float = 30.0) -> tuple[float, Any]:
         """The first event of a type that arrived after a moment. Raises TimeoutError."""

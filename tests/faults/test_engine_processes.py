@@ -1,0 +1,148 @@
+"""Engine processes killed and stopped in the middle of a sentence: two calls sound on, the response fails by
+name, and the next turn works."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from bench.caller import BACK_S, Caller, sentence
+from bench.engine_processes import engine_processes, send
+from bench.peer import Peers
+from bench.rig import embedded_missing
+from bench.sound import deviations_ms
+from faults.conftest import LONGEST_GAP_S
+from running import Running, vivavoz
+
+pytestmark = pytest.mark.embedded
+
+STOPPED_S = 5.0
+STORY = "Tell me a long story about a fox and a bear, in many sentences."
+NAMES = {signal.SIGKILL: {"engine_unavailable"}, signal.SIGSTOP: {"engine_stalled", "engine_unavailable"}}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    if missing := embedded_missing():
+        pytest.skip(missing)
+    with vivavoz(tmp_path_factory.mktemp("embedded"), engines="embedded") as running:
+        yield running
+
+
+@pytest.fixture
+async def callers(service: Running) -> AsyncIterator[list[Caller]]:
+    shared = Peers()
+    both = [Caller(shared, service.url) for _ in range(2)]
+    for caller in both:
+        await caller.connect()
+    yield both
+    for caller in both:
+        await caller.peer.close()
+    await asyncio.to_thread(service.wait_for_calls, 0)
+
+
+async def _strike(service: Running, stage: str, number: signal.Signals) -> float:
+    """Kill or stop the process of a stage; returns when that is over, with when it began."""
+    process = engine_processes(service.process.pid)[stage]
+    began = time.time()
+    send(process, number)
+    if number is signal.SIGSTOP:
+        await asyncio.sleep(STOPPED_S)
+        send(process, signal.SIGCONT)
+    return began
+
+
+def _sounded_on(caller: Caller, after: float) -> None:
+    arrivals = [each for each in caller.listener.arrivals if each[0] >= after]
+    assert len(arrivals) > 10
+    assert max(later - earlier for (earlier, _), (later, _) in pairwise(arrivals)) < LONGEST_GAP_S
+    late = sorted(deviations_ms(arrivals, after, time.time()))
+    # Half of all packets on time says that the clock ran on; how well it does alone is measured, not tested.
+    assert late[len(late) // 2] < 10
+
+
+async def _works_again(service: Running, callers: list[Caller]) -> None:
+    async with asyncio.timeout(BACK_S):
+        while any(
+            row["state"] != "ready" for row in (await asyncio.to_thread(service.get, "/healthz"))["engines"]
+        ):
+            await asyncio.sleep(0.2)
+    for caller in callers:
+        await caller.quiet()
+        assert await caller.next_turn_works()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
+@pytest.mark.parametrize("stage", ["llm", "tts"])
+async def test_a_response_fails_by_name(
+    service: Running, callers: list[Caller], stage: str, number: signal.Signals
+) -> None:
+    first, second = callers
+    asked = time.time()
+    first.ask(STORY)
+    await first.listener.audible(after=asked)
+    # The second one has only just begun when it happens.
+    second.ask(STORY)
+    _, created = await second.peer.wait_for("response.created", after=asked)
+    assert not [event for _, event in second.peer.events if event["type"] == "response.done"]
+
+    began = await _strike(service, stage, number)
+
+    _, done = await second.peer.wait_for("response.done", after=began)
+    assert done["response"]["id"] == created["response"]["id"]
+    assert done["response"]["status"] == "failed"
+    assert done["response"]["status_details"]["error"]["code"] in NAMES[number]
+    for caller in callers:
+        _sounded_on(caller, began)
+    await _works_again(service, callers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
+async def test_a_transcription_fails_by_name(
+    service: Running, callers: list[Caller], number: signal.Signals
+) -> None:
+    speaking, listening = callers
+    asked = time.time()
+    listening.ask(STORY)
+    await listening.listener.audible(after=asked)
+    utterance = speaking.voice.say(sentence("seven " * 12))
+    await speaking.peer.wait_for("input_audio_buffer.speech_started", after=asked)
+
+    began = await _strike(service, "stt", number)
+
+    kind = "conversation.item.input_audio_transcription.failed"
+    _, failed = await speaking.peer.wait_for(kind, after=began)
+    _, done = await speaking.peer.wait_for("response.done", after=began)
+    assert utterance.over.is_set()
+    assert failed["error"]["code"] in NAMES[number]
+    assert done["response"]["status"] == "failed"
+    for caller in callers:
+        _sounded_on(caller, began)
+    await _works_again(service, callers)
+
+
+async def test_without_its_turn_detector_a_call_goes_on(service: Running, callers: list[Caller]) -> None:
+    for caller in callers:
+        await caller.update(
+            audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}}
+        )
+
+    began = await _strike(service, "turn", signal.SIGKILL)
+
+    for caller in callers:
+        assert await caller.next_turn_works()
+        _sounded_on(caller, began)
+    assert "turn" in await _processes(service)
+
+
+async def _processes(service: Running) -> dict[str, Any]:
+    async with asyncio.timeout(BACK_S):
+        while len(found := engine_processes(service.process.pid)) < 4:
+            await asyncio.sleep(0.1)
+    return found
