@@ -113,6 +113,8 @@ class Call:
         self._count = 0
         self._main: Handle | None = None
         self._over: tuple[int, str] | None = None
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
         self._jobs: JobRunner | None = None
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
@@ -151,21 +153,21 @@ class Call:
 
     async def run(self) -> None:
         """Live until hung up. Returns when everything of the call is gone; raises nothing."""
+        patience = asyncio.get_running_loop().call_later(self._settings.connect_seconds, self._nobody_came)
         try:
             async with asyncio.TaskGroup() as group:
                 self._jobs = JobRunner(
                     self._engines, group, self._told, self._pace, self._settings.engine_seconds
                 )
                 loop = group.create_task(self._handle_all(), name=f"{self.id}-inbox")
-                clock = group.create_task(self._keep_time(), name=f"{self.id}-clock")
                 await self._stop.wait()
                 loop.cancel()
-                clock.cancel()
                 self._jobs.cancel_all()
         except Exception:
             log.exception("call %s broke", self.id)
             self.hangup("internal error", CLOSE_INTERNAL_ERROR)
         finally:
+            patience.cancel()
             self._end()
 
     def _end(self) -> None:
@@ -175,22 +177,30 @@ class Call:
             attached.transport.close(code, reason if attached is self._main else "The call has ended.")
         self._attached.clear()
         self._main = None
+        if self._timer is not None:
+            self._timer.cancel()
         if self._trace is not None:
             self._trace.close()
         self.closed.set()
 
-    async def _keep_time(self) -> None:
-        """The first connection must come soon; then the session's own deadline counts."""
-        await asyncio.sleep(self._settings.connect_seconds)
+    def _keep_time(self) -> None:
+        """The call's one timer: the session's deadline, which any step may move."""
+        deadline = self._session.deadline
+        if deadline == self._deadline:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._deadline, self._timer = deadline, None
+        if deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._deadline = None
+        self.tell(TimePassed())
+
+    def _nobody_came(self) -> None:
         if self._count == 0:
             self.hangup("nobody connected")
-        while True:
-            deadline = self._session.deadline
-            wait = 3600.0 if deadline is None else max(deadline - self._clock(), 0.0)
-            await asyncio.sleep(min(wait, 3600.0))
-            if deadline is not None and self._clock() >= deadline:
-                self.tell(TimePassed())
-                await asyncio.sleep(1.0)
 
     # ---------------------------------------------------------------------------- what happens
 
@@ -231,6 +241,7 @@ class Call:
                         inputs.append(self._flush())
                     case _:
                         self._do(effect)
+        self._keep_time()
 
     def _do(self, effect: Effect) -> None:
         jobs = self._jobs

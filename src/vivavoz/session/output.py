@@ -14,8 +14,9 @@ from vivavoz.wire.server_events import Error, ErrorEvent, OutputAudioDelta, Serv
 class Output:
     """The effects of one step, in order."""
 
-    def __init__(self, ids: Ids) -> None:
+    def __init__(self, ids: Ids, now: float) -> None:
         self.ids = ids
+        self.now = now
         self.effects: list[Effect] = []
 
     def do(self, effect: Effect) -> None:

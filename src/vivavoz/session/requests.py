@@ -35,7 +35,6 @@ from vivavoz.wire.items import FunctionCallOutput, InputAudio, Item, Message
 from vivavoz.wire.options import (
     AudioFormat,
     NamedFunction,
-    ServerVad,
     SessionOptions,
     check_modalities,
     merge,
@@ -93,12 +92,6 @@ def _switch_turn_detection(state: State, out: Output, options: SessionOptions) -
 def check_options(settings: Settings, options: SessionOptions) -> None:
     """What this server can do of what may be asked. Raises :class:`ProtocolError`, seen from the session."""
     check_voice(settings, options.audio.output.voice, "audio.output.voice")
-    detection = options.audio.input.turn_detection
-    if isinstance(detection, ServerVad) and detection.idle_timeout_ms is not None:
-        raise invalid_value(
-            "Idle timeouts are not supported yet: 'audio.input.turn_detection.idle_timeout_ms' must be null.",
-            "audio.input.turn_detection.idle_timeout_ms",
-        )
 
 
 def check_voice(settings: Settings, voice: Any, param: str) -> None:

@@ -22,10 +22,10 @@ from vivavoz.session.input_audio import to_ms, to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
 from vivavoz.session.response import Plan, Response, Stage
-from vivavoz.session.state import Spoke, State
+from vivavoz.session.state import Idle, Spoke, State
 from vivavoz.session.turn import padding_samples
 from vivavoz.wire.items import FunctionCall, InputAudio, Item, Message, OutputAudio, OutputText
-from vivavoz.wire.options import TurnDetection, voice_name
+from vivavoz.wire.options import ServerVad, TurnDetection, voice_name
 from vivavoz.wire.responses import (
     CachedTokensDetails,
     InputTokenDetails,
@@ -43,6 +43,7 @@ from vivavoz.wire.server_events import (
     OutputAudioBufferCleared,
     SpeechStarted,
     SpeechStopped,
+    TimeoutTriggered,
 )
 
 JUDGED_MS = 8_000
@@ -65,7 +66,7 @@ def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
     that follows. "``interrupt_response``: automatically interrupt any ongoing response"."""
     start = max(state.turn.started - padding_samples(rule), state.audio.start)
     spoke = Spoke(item_id=out.ids.next("item"), start=start, fed=start)
-    state.spoke = spoke
+    state.spoke, state.idle = spoke, None
     out.send(SpeechStarted, audio_start_ms=to_ms(start), item_id=spoke.item_id)
     if rule.interrupt_response:
         state.answering = None
@@ -201,7 +202,7 @@ def respond(state: State, out: Output, plan: Plan, *, out_of_band: bool = False)
     )
     state.responses[response.id] = response
     if not out_of_band:
-        state.answering = None
+        state.answering = state.idle = None
     response.create(stage(state, out))
     begin(state, out, response)
 
@@ -282,6 +283,10 @@ def end(
     """``response.done`` is "always emitted, no matter the final state". Then a waiting turn is answered."""
     del state.responses[response.id]
     response.done(stage(state, out), status, details, usage_of(response))
+    if response.conversation_id is not None and not state.playout.busy:
+        # Where playout is the client's, it has just begun: "response.done time plus playback duration".
+        unheard_s = 0.0 if state.playout.enabled else to_ms(response.said_samples) / 1000
+        wait_for_caller(state, out, out.now + unheard_s)
     answer(state, out)
 
 
@@ -295,6 +300,38 @@ def flushed(state: State, out: Output, played: dict[str, int]) -> None:
             continue
         state.conversation.cut(entry, samples)
         out.send(ConversationItemTruncated, item_id=item_id, content_index=0, audio_end_ms=to_ms(samples))
+
+
+# ------------------------------------------------------------------------------------- silence
+
+
+def wait_for_caller(state: State, out: Output, since: float) -> None:
+    """The model has been heard to its end; from now on the caller's silence counts."""
+    if state.spoke is None and state.active is None:
+        state.idle = Idle(since=since, sample=state.audio.end)
+
+
+def idle_deadline(state: State) -> float | None:
+    rule = state.options.audio.input.turn_detection
+    if state.idle is None or not isinstance(rule, ServerVad) or rule.idle_timeout_ms is None:
+        return None
+    return state.idle.since + rule.idle_timeout_ms / 1000
+
+
+def idle_too_long(state: State, out: Output) -> None:
+    """ "The empty audio will be committed to the conversation as an ``input_audio`` item … and a model
+    response will be generated"."""
+    idle, state.idle = state.idle, None
+    if idle is None:
+        return
+    item_id = out.ids.next("item")
+    start, end = idle.sample, state.audio.end
+    out.send(TimeoutTriggered, audio_start_ms=to_ms(start), audio_end_ms=to_ms(end), item_id=item_id)
+    item = Message(id=item_id, role="user", status="completed", content=[InputAudio(transcript=None)])
+    previous = state.conversation.append(Entry(item=item, transcript="", heard_ms=to_ms(end - start)))
+    out.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=item_id)
+    added(out, previous, item)
+    respond(state, out, plan_of(state))
 
 
 # ------------------------------------------------------------------------------------- counting

@@ -74,7 +74,9 @@ class Session:
         state = self._state
         if state.began is None or state.ended:
             return None
-        return state.began + state.settings.duration_s
+        expiry = state.began + state.settings.duration_s
+        idle = rules.idle_deadline(state)
+        return expiry if idle is None else min(expiry, idle)
 
     def step(self, now: float, input: Input) -> list[Effect]:
         """What ``input`` means. The effects are to be carried out in order, before the next step."""
@@ -83,10 +85,12 @@ class Session:
             return []
         if state.began is None:
             state.began = now
-        out = Output(state.ids)
+        out = Output(state.ids, now)
         _HANDLERS[type(input)](state, out, input)
         if now >= state.began + state.settings.duration_s:
             _expire(state, out)
+        elif (idle := rules.idle_deadline(state)) is not None and now >= idle:
+            rules.idle_too_long(state, out)
         return out.effects
 
     def dump(self) -> bytes:
@@ -316,6 +320,7 @@ def _playback_started(state: State, out: Output, input: inputs.PlaybackStarted) 
 def _playback_ended(state: State, out: Output, input: inputs.PlaybackEnded) -> None:
     if (response_id := state.playout.finished(input.item_id)) is not None:
         out.send(OutputAudioBufferStopped, response_id=response_id)
+        rules.wait_for_caller(state, out, out.now)
 
 
 def _flushed(state: State, out: Output, input: inputs.Flushed) -> None:

@@ -48,6 +48,13 @@ class Spoke(Data):
     """Why the job gave up before the turn was over: code and message."""
 
 
+class Idle(Data):
+    """Since when nobody has spoken: the time, and the caller's sample then."""
+
+    since: float
+    sample: int
+
+
 class State(Data, kw_only=True):
     id: str
     ids: Ids
@@ -66,6 +73,8 @@ class State(Data, kw_only=True):
     """The committed turn that is to be answered, once it is understood and nothing else is being said."""
     partial: dict[str, str] = {}
     """Transcription told to the client so far, by item, while it is still coming."""
+    idle: Idle | None = None
+    """Armed while nobody speaks, where ``idle_timeout_ms`` is set."""
     voiced: bool = False
     """Assistant audio is present: the voice is fixed."""
     ended: bool = False

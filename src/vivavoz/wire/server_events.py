@@ -134,6 +134,15 @@ class SpeechStopped(Data, tag_field="type", tag="input_audio_buffer.speech_stopp
     item_id: str
 
 
+class TimeoutTriggered(Data, tag_field="type", tag="input_audio_buffer.timeout_triggered"):
+    """``idle_timeout_ms`` has passed since the model's last sound."""
+
+    event_id: str
+    audio_start_ms: int
+    audio_end_ms: int
+    item_id: str
+
+
 # ------------------------------------------------------------------------------------- output audio buffer
 
 
@@ -295,6 +304,7 @@ ServerEvent = (
     | InputAudioBufferCleared
     | SpeechStarted
     | SpeechStopped
+    | TimeoutTriggered
     | OutputAudioBufferStarted
     | OutputAudioBufferStopped
     | OutputAudioBufferCleared
