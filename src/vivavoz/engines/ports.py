@@ -15,7 +15,7 @@ Shapes shared by all of them:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -152,6 +152,17 @@ class Llm(Protocol):
     def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
         """Continue the conversation ``items`` (oldest first). What was spoken stands in the items'
         ``transcript``; assistant items hold what the caller really heard."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """What an ``Llm`` may be as well: one that reads a session's instructions ahead of the first reply."""
+
+    async def prepare(self, options: ReplyOptions) -> None:
+        """Read ``instructions`` and ``tools`` now, so that the first reply need not. Worth calling whenever
+        they change (a small model on a CPU reads about 70 tokens a second); cancel it when they change again.
+        Raises EngineError, which nobody need care about."""
         ...
 
 

@@ -20,6 +20,7 @@ from vivavoz.engines.embedded.voices import VOICES
 from vivavoz.engines.ports import (
     EngineError,
     Finish,
+    Prepares,
     ReplyOptions,
     SpeechOptions,
     SttOptions,
@@ -196,6 +197,16 @@ async def test_the_language_model_answers_and_counts(engines: EmbeddedEngines) -
     (usage,) = [delta for delta in deltas if isinstance(delta, Usage)]
     assert usage.input_tokens > 10
     assert 0 < usage.output_tokens < 60
+
+
+async def test_prepared_instructions_are_read_once(engines: EmbeddedEngines) -> None:
+    if not isinstance(engines.llm, Prepares):
+        pytest.skip("no language model")
+    instructions = "You are the voice of a small hotel by the sea. " * 12 + "Answer in one short sentence."
+    await engines.llm.prepare(ReplyOptions(model="gpt-realtime", instructions=instructions))
+    deltas = [delta async for delta in ask(engines, "Say hello.", instructions=instructions)]
+    (usage,) = [delta for delta in deltas if isinstance(delta, Usage)]
+    assert usage.cached_tokens > usage.input_tokens * 0.8
 
 
 async def test_a_limit_on_tokens_is_a_reason_to_finish(engines: EmbeddedEngines) -> None:

@@ -85,20 +85,20 @@ class LlamaLlm:
     def close(self) -> None:
         self._server = None
 
+    async def prepare(self, options: ReplyOptions) -> None:
+        """Port ``Prepares``: the instructions go through the model once and stay in its prompt cache."""
+        system, _ = self._system(options)
+        if not system:
+            return
+        request = {**self._request(1), "messages": to_chat([], system)}
+        async with contextlib.aclosing(_Generation(self._server, request).chunks()) as chunks:
+            async for _ in chunks:
+                pass
+
     async def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
-        tools = to_chat_tools(options.tools) if self._tools and options.tool_choice != "none" else []
-        system = options.instructions
-        if tools:
-            system = f"{system}\n\n{toolcalls.instructions(tools)}".strip()
+        system, tools = self._system(options)
         limit = min(options.max_output_tokens or self._max_tokens, self._max_tokens)
-        request: dict[str, Any] = {
-            "max_tokens": limit,
-            "temperature": self._temperature,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "return_progress": True,
-            "cache_prompt": True,
-        }
+        request = self._request(limit)
         if tools and options.tool_choice != "auto":
             only = options.tool_choice.get("name") if isinstance(options.tool_choice, dict) else None
             wanted = {"schema": toolcalls.schema(tools, only)}
@@ -125,6 +125,23 @@ class LlamaLlm:
             yield usage
         if length:
             yield Finish("max_output_tokens")
+
+    def _system(self, options: ReplyOptions) -> tuple[str, list[dict[str, Any]]]:
+        """The system message, and the functions that it offers."""
+        tools = to_chat_tools(options.tools) if self._tools and options.tool_choice != "none" else []
+        if not tools:
+            return options.instructions, []
+        return f"{options.instructions}\n\n{toolcalls.instructions(tools)}".strip(), tools
+
+    def _request(self, max_tokens: int) -> dict[str, Any]:
+        return {
+            "max_tokens": max_tokens,
+            "temperature": self._temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "return_progress": True,
+            "cache_prompt": True,
+        }
 
     async def _fitting(self, messages: list[ChatMessage], request: dict[str, Any]) -> Any:
         """The chunks of the reply to as much of the conversation as the context holds."""

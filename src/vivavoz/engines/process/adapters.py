@@ -49,6 +49,12 @@ class ProcessLlm:
             async for data in results:
                 yield codec.decode_delta(data)
 
+    async def prepare(self, options: ReplyOptions) -> None:
+        """Port ``Prepares``."""
+        async with aclosing(self._client.stream("prepare", codec.encode_reply([], options))) as results:
+            async for _ in results:
+                pass
+
 
 class ProcessTts:
     """Port ``Tts``."""

@@ -45,7 +45,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """No answer to a ping for so long: stalled."""
     loading_stall_s: float = 60.0
     """The same while the engine loads: imports hold the interpreter lock."""
-    ready_s: float = 10.0
+    ready_s: float = 15.0
     """How long a new job waits for a process that is being restarted."""
     reconnect_s: float = 0.1
 

@@ -1,6 +1,6 @@
 """The engine ports' shapes as plain data for the socket, and back.
 
-One method a port: ``transcribe``, ``reply``, ``synthesize``, ``judge``.
+One method a port: ``transcribe``, ``reply``, ``synthesize``, ``judge``; and ``prepare``.
 """
 
 from __future__ import annotations

@@ -16,7 +16,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from vivavoz.engines.ports import EngineError, Llm, SpeechOptions, Stt, SttOptions, Tts, TurnDetector
+from vivavoz.engines.ports import (
+    EngineError,
+    Llm,
+    Prepares,
+    SpeechOptions,
+    Stt,
+    SttOptions,
+    Tts,
+    TurnDetector,
+)
 from vivavoz.engines.process import codec, protocol
 from vivavoz.engines.process.protocol import (
     INPUT_LIMIT,
@@ -256,6 +265,12 @@ async def _reply(engine: Llm, job: Job, options: Any) -> None:
     await _pass_on(engine.reply(*codec.decode_reply(options)), codec.encode_delta, job)
 
 
+async def _prepare(engine: Any, job: Job, options: Any) -> None:
+    if isinstance(engine, Prepares):
+        _, reply_options = codec.decode_reply(options)
+        await engine.prepare(reply_options)
+
+
 async def _synthesize(engine: Tts, job: Job, options: Any) -> None:
     speech = engine.synthesize(job.inputs(), msgspec.convert(options, SpeechOptions))
     await _pass_on(speech, codec.encode_speech, job)
@@ -275,6 +290,7 @@ async def _pass_on(results: Any, encode: Callable[[Any], Any], job: Job) -> None
 _METHODS: dict[str, Callable[[Any, Job, Any], Awaitable[None]]] = {
     "transcribe": _transcribe,
     "reply": _reply,
+    "prepare": _prepare,
     "synthesize": _synthesize,
     "judge": _judge,
 }
