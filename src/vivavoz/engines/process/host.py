@@ -19,7 +19,6 @@ import msgspec
 from vivavoz.engines.ports import (
     EngineError,
     Llm,
-    Prepares,
     SpeechOptions,
     Stt,
     SttOptions,
@@ -266,9 +265,9 @@ async def _reply(engine: Llm, job: Job, options: Any) -> None:
 
 
 async def _prepare(engine: Any, job: Job, options: Any) -> None:
-    if isinstance(engine, Prepares):
+    if (prepare := getattr(engine, "prepare", None)) is not None:
         _, reply_options = codec.decode_reply(options)
-        await engine.prepare(reply_options)
+        await prepare(reply_options)
 
 
 async def _synthesize(engine: Tts, job: Job, options: Any) -> None:
