@@ -82,12 +82,7 @@ def test_node_sdk_over_tls(tmp_path: Path) -> None:
 @pytest.mark.browser
 def test_browser(service: Running, tmp_path: Path) -> None:
     port = free_port()
-    environment = {
-        **os.environ,
-        "PORT": str(port),
-        "VIVAVOZ_URL": f"{service.url}/v1",
-        "VIVAVOZ_API_KEY": KEY,
-    }
+    where = {"PORT": str(port), "VIVAVOZ_URL": f"{service.url}/v1", "VIVAVOZ_API_KEY": KEY}
     back_end = subprocess.Popen(
         [sys.executable, EXAMPLES / "browser/server.py"],
         env={**os.environ, **where},
