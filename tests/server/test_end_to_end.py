@@ -175,7 +175,6 @@ async def test_the_page_and_its_token(tmp_path: Path) -> None:
             assert (await websocket.receive_json())["session"]["model"] == "mine"
 
 
-@pytest.mark.xfail(reason="the call's clock does not look at deadlines in its first 30 s", strict=False)
 async def test_a_maximum_duration_closes_with_1001(tmp_path: Path) -> None:
     limits = Limits(session_seconds=0.2)
     async with (
