@@ -36,7 +36,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any] = {}
     max_jobs: int = 64
     nice: int = 5
-    """Added to the parent's: engines give way to the workers, which must keep time."""
+    """Added to the parent's: engines give way to the workers, which must keep time. The first time they load
+    they do not, so that the service is ready soon."""
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +47,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     listener: int
     """File descriptor of the listening socket; the parent keeps it across restarts."""
     parent: int
+    restart: bool = False
 
 
 def build(spec: Spec) -> Hosted:
@@ -59,8 +61,8 @@ def main() -> None:
     _die_with_parent(start.parent)
     # The terminal's Ctrl-C goes to the whole group; when we end is the parent's decision.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with contextlib.suppress(OSError):
-        os.nice(start.spec.nice)
+    if start.restart:  # calls are going on: not even loading may disturb them
+        _give_way(start.spec.nice)
     logging.basicConfig(level=logging.WARNING, format=f"{start.spec.name}: %(message)s")
     asyncio.run(_serve(start))
     # Native threads of the model libraries must not delay the end.
@@ -68,7 +70,7 @@ def main() -> None:
 
 
 async def _serve(start: Start) -> None:
-    host = Host(_Late(start.spec), start.spec.max_jobs)
+    host = Host(_Late(start), start.spec.max_jobs)
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, host.stop)
     watcher = threading.Thread(target=_watch_parent, args=(loop, host), name="parent", daemon=True)
@@ -79,14 +81,16 @@ async def _serve(start: Start) -> None:
 class _Late:
     """Imports and builds the engine inside ``load``, off the loop, so that pings are answered meanwhile."""
 
-    def __init__(self, spec: Spec) -> None:
-        self._spec = spec
+    def __init__(self, start: Start) -> None:
+        self._start = start
         self._engine: Hosted | None = None
 
     def load(self) -> None:
-        engine = build(self._spec)
+        engine = build(self._start.spec)
         engine.load()
         self._engine = engine
+        if not self._start.restart:
+            _give_way(self._start.spec.nice)
 
     def close(self) -> None:
         if self._engine is not None:
@@ -94,6 +98,15 @@ class _Late:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
+
+
+def _give_way(nice: int) -> None:
+    """Lower the priority of all threads there are (Linux keeps one a thread); later ones inherit it."""
+    threads = os.listdir("/proc/self/task") if sys.platform == "linux" else ["0"]
+    target = os.getpriority(os.PRIO_PROCESS, 0) + nice
+    for thread in threads:
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            os.setpriority(os.PRIO_PROCESS, int(thread), target)
 
 
 def _watch_parent(loop: asyncio.AbstractEventLoop, host: Host) -> None:

@@ -143,7 +143,12 @@ class EngineProcess:
         try:
             assert child.stdin is not None
             assert child.stderr is not None
-            start = Start(spec=self.spec, listener=self._listener.fileno(), parent=os.getpid())
+            start = Start(
+                spec=self.spec,
+                listener=self._listener.fileno(),
+                parent=os.getpid(),
+                restart=self.restarts > 0,
+            )
             child.stdin.write(msgspec.json.encode(start) + b"\n")
             async for line in _lines(child.stderr):
                 # What libraries print once the engine serves may hold what was said: kept out of the log.
