@@ -117,9 +117,10 @@ class MiniPeer:
         source: Address | None = None,
         password: bytes | None = None,
         controlled: bool = False,
+        remote: str = UFRAG,
     ) -> bool:
         """An ICE check, as a controlling agent sends it."""
-        username = f"{self.remote_ufrag}:{UFRAG}".encode()
+        username = f"{self.remote_ufrag}:{remote}".encode()
         body = stun._ATTRIBUTE.pack(0x0006, len(username)) + username + b"\0" * (-len(username) % 4)
         body += stun._ATTRIBUTE.pack(0x8029 if controlled else 0x802A, 8) + bytes(8)
         if nominate:

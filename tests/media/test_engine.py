@@ -244,6 +244,26 @@ async def test_packets_from_an_address_nobody_vouched_for_are_dropped() -> None:
         assert sink.audio
 
 
+async def test_an_address_belongs_to_the_last_call_that_proved_it() -> None:
+    async with Wire() as wire:
+        first = MiniPeer(wire, RecordingSink(), address=("192.0.2.9", 1))
+        first.connect()
+        sink = RecordingSink()
+        second = MiniPeer(wire, sink, address=("192.0.2.9", 1))
+        second.connect()
+        first.call.close("its port is another call's now")
+        wire.run()
+        second.send(second.speak(opus.Encoder().encode(bytes(960))))
+        assert len(sink.audio) == 960
+
+
+async def test_a_check_must_name_both_sides() -> None:
+    async with Wire() as wire:
+        peer = MiniPeer(wire, RecordingSink())
+        assert not peer.check(remote="somebody")
+        assert not wire.sent
+
+
 async def test_a_peer_has_only_so_many_addresses() -> None:
     async with Wire() as wire:
         peer = MiniPeer(wire, RecordingSink())

@@ -294,3 +294,14 @@ def test_packets_that_make_no_sense_at_all(packets: list[tuple[float, int, int, 
         listener.tick(now)
     emitted = len(listener.out) / 48000
     assert now * 0.995 - PATIENCE - HOLD - 2 * FRAME <= emitted <= now * 1.005 + AHEAD + 0.2
+
+
+def test_a_repeated_packet_does_not_prolong_the_wait() -> None:
+    listener = Listener()
+    listener.packet(0.0, 0)
+    for repeat in range(10):
+        listener.packet(0.04 + repeat * 0.01, 2)
+    assert listener.decoder.decoded == [0]
+    listener.tick(0.1)
+    assert listener.decoder.decoded == [0, 2]
+    assert listener.receiver.discarded == 9
