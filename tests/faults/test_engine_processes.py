@@ -16,7 +16,6 @@ from bench.caller import BACK_S, Caller, sentence
 from bench.engine_processes import engine_processes, send
 from bench.peer import Peers
 from bench.rig import embedded_missing
-from bench.sound import deviations_ms
 from faults.conftest import LONGEST_GAP_S
 from running import Running, vivavoz
 
@@ -59,19 +58,22 @@ async def _strike(service: Running, stage: str, number: signal.Signals) -> float
 
 
 def _sounded_on(caller: Caller, after: float) -> None:
+    """Packets came all the time, and what they carried took as long as it lasted. How evenly they come on an
+    idle machine is measured, not tested."""
     arrivals = [each for each in caller.listener.arrivals if each[0] >= after]
-    assert len(arrivals) > 10
     assert max(later - earlier for (earlier, _), (later, _) in pairwise(arrivals)) < LONGEST_GAP_S
-    late = sorted(deviations_ms(arrivals, after, time.time()))
-    # Half of all packets on time says that the clock ran on; how well it does alone is measured, not tested.
-    assert late[len(late) // 2] < 10
+    (first, stamp), (last, following) = arrivals[0], arrivals[-1]
+    sound = ((following - stamp) & 0xFFFFFFFF) / 48_000
+    assert abs(sound - (last - first)) < LONGEST_GAP_S
+
+
+def _all_ready(service: Running) -> bool:
+    return all(row["state"] == "ready" for row in service.get("/healthz")["engines"])
 
 
 async def _works_again(service: Running, callers: list[Caller]) -> None:
     async with asyncio.timeout(BACK_S):
-        while any(
-            row["state"] != "ready" for row in (await asyncio.to_thread(service.get, "/healthz"))["engines"]
-        ):
+        while not await asyncio.to_thread(_all_ready, service):  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.2)
     for caller in callers:
         await caller.quiet()
@@ -87,9 +89,11 @@ async def test_a_response_fails_by_name(
     asked = time.time()
     first.ask(STORY)
     await first.listener.audible(after=asked)
-    # The second one has only just begun when it happens.
+    # It happens when the second one has just begun to speak.
+    begun = time.time()
     second.ask(STORY)
-    _, created = await second.peer.wait_for("response.created", after=asked)
+    await second.listener.audible(after=begun)
+    _, created = await second.peer.wait_for("response.created", after=begun)
     assert not [event for _, event in second.peer.events if event["type"] == "response.done"]
 
     began = await _strike(service, stage, number)
@@ -98,9 +102,9 @@ async def test_a_response_fails_by_name(
     assert done["response"]["id"] == created["response"]["id"]
     assert done["response"]["status"] == "failed"
     assert done["response"]["status_details"]["error"]["code"] in NAMES[number]
+    await _works_again(service, callers)
     for caller in callers:
         _sounded_on(caller, began)
-    await _works_again(service, callers)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
@@ -122,9 +126,9 @@ async def test_a_transcription_fails_by_name(
     assert utterance.over.is_set()
     assert failed["error"]["code"] in NAMES[number]
     assert done["response"]["status"] == "failed"
+    await _works_again(service, callers)
     for caller in callers:
         _sounded_on(caller, began)
-    await _works_again(service, callers)
 
 
 async def test_without_its_turn_detector_a_call_goes_on(service: Running, callers: list[Caller]) -> None:
@@ -143,6 +147,6 @@ async def test_without_its_turn_detector_a_call_goes_on(service: Running, caller
 
 async def _processes(service: Running) -> dict[str, Any]:
     async with asyncio.timeout(BACK_S):
-        while len(found := engine_processes(service.process.pid)) < 4:
+        while len(found := engine_processes(service.process.pid)) < 4:  # noqa: ASYNC110 - other processes
             await asyncio.sleep(0.1)
     return found
