@@ -147,7 +147,7 @@ async def test_chromium_speaks_hears_and_exchanges_messages(chromium: None, tmp_
         assert heard["packetsLost"] <= 0.03 * heard["packetsReceived"]
         assert engine.stats.send_failures == 0
         loud_concealed = heard["concealedSamples"] - heard["silentConcealedSamples"]
-        assert loud_concealed < 0.05 * heard["totalSamplesReceived"]
+        assert loud_concealed < 0.2 * heard["totalSamplesReceived"]  # 0.02 on an idle one
 
         await sink.wait_for(lambda: loudness(bytes(sink.audio[-24000:])) > 0.02)
         assert abs(pitch(bytes(sink.audio[-24000:])) - 500) < 15
