@@ -47,6 +47,7 @@ VADS: tuple[Any, ...] = (
     None,
     {"type": "server_vad"},
     {"type": "server_vad", "create_response": False},
+    {"type": "server_vad", "idle_timeout_ms": 5_000},
     {"type": "server_vad", "interrupt_response": False, "prefix_padding_ms": 0, "silence_duration_ms": 0},
     {"type": "semantic_vad", "eagerness": "high"},
 )
