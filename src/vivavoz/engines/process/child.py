@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from typing import Any
 
@@ -75,7 +76,10 @@ async def _serve(start: Start) -> None:
     loop.add_signal_handler(signal.SIGTERM, host.stop)
     watcher = threading.Thread(target=_watch_parent, args=(loop, host), name="parent", daemon=True)
     watcher.start()
-    await host.run(socket.socket(fileno=start.listener))
+    listener = socket.socket(fileno=start.listener)
+    # What a library leaves lying when it is killed goes with the supervisor's directory.
+    tempfile.tempdir = os.path.dirname(listener.getsockname())
+    await host.run(listener)
 
 
 class _Late:
