@@ -12,6 +12,7 @@ from vivavoz.engines.embedded import plan as planning
 from vivavoz.engines.embedded.engines import EmbeddedEngines
 from vivavoz.engines.embedded.plan import LLM_DEMO, LLM_SMALL, EmbeddedOptions, plan
 from vivavoz.engines.ports import EngineError
+from vivavoz.engines.scripted import ScriptedEngines
 from vivavoz.models import Located, ModelMissing, Store
 
 
@@ -109,3 +110,12 @@ def test_the_larger_model_by_option(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = plan(options, Shelf(*SMALL, LLM_SMALL))["llm"]
     assert stage.spec is not None
     assert (stage.spec.options["threads"], stage.spec.options["tools"]) == (2, False)
+
+
+def test_each_call_has_a_fallback_of_its_own_where_there_is_no_language_model() -> None:
+    engines = EmbeddedEngines(store=Shelf(*SMALL), fallback=ScriptedEngines())
+    first, second = engines.for_call(), engines.for_call()
+    assert first.llm is not None
+    assert first.llm is not second.llm
+    alone = EmbeddedEngines(store=Shelf(*SMALL))
+    assert alone.for_call() is alone
