@@ -42,10 +42,13 @@ test-setup:
 check: test-setup
 	@scripts/check
 
-# The suite comes last, so that its closing line is the last thing a run prints.
-test: check models
-	@echo "==> pytest"
-	@$(BIN)/python -m pytest $(PYTEST)
+# The suite runs even where a check failed, so that one run shows all that is wrong; its closing line comes last.
+test: test-setup models
+	@scripts/check; checked=$$?; \
+	[ $$checked -eq 0 ] || echo "==> the checks failed (see above)"; \
+	echo "==> pytest"; \
+	$(BIN)/python -m pytest $(PYTEST); tested=$$?; \
+	exit $$((checked + tested))
 
 bench: setup
 	@$(BIN)/python -m bench $(ARGS)
