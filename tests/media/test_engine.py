@@ -244,6 +244,15 @@ async def test_packets_from_an_address_nobody_vouched_for_are_dropped() -> None:
         assert sink.audio
 
 
+async def test_this_machine_only_means_this_machine_only() -> None:
+    async with Wire(MediaConfig(local_only=True)) as wire:
+        peer = MiniPeer(wire, RecordingSink())
+        assert not peer.check(source=("198.51.100.1", 9))
+        assert peer.check(source=("::ffff:127.0.0.1", 9))
+        assert peer.check(source=("127.0.0.1", 9))
+        assert not peer.check(source=("198.51.100.1", 10))
+
+
 async def test_an_address_belongs_to_the_last_call_that_proved_it() -> None:
     async with Wire() as wire:
         first = MiniPeer(wire, RecordingSink(), address=("192.0.2.9", 1))

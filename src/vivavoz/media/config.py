@@ -14,6 +14,9 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The address to bind; ``0.0.0.0`` or ``::`` for all."""
     port: int = 0
     """The UDP port for all calls; 0 lets the system choose."""
+    local_only: bool = False
+    """Answer only this machine's own addresses. With ``host`` 0.0.0.0 that is as private as 127.0.0.1, and
+    serves Firefox too, which never sends to a loopback candidate."""
     advertise: tuple[str, ...] = ()
     """Addresses for the candidates (NAT, containers) instead of the machine's own; names are resolved."""
     max_calls: int = 64

@@ -55,6 +55,7 @@ class LeanEngine:
         self._identity = Identity()
         self._pacer = Pacer(slots=self.config.slots, after_stall=self._drain)
         self._candidates: list[Candidate] = []
+        self._own: frozenset[str] | None = None
         self._by_ufrag: dict[str, Peer] = {}
         self._by_address: dict[Address, Peer] = {}
         self._addresses: dict[Peer, list[Address]] = {}
@@ -87,6 +88,8 @@ class LeanEngine:
             sock.close()
             raise
         self._socket = sock
+        if self.config.local_only:
+            self._own = frozenset(("127.0.0.1", "::1", *machine_addresses(ipv6=True)))
         self._candidates = [Candidate(each, self.port) for each in await self._advertised(str(address[0]))]
         self._loop.add_reader(sock.fileno(), self._readable)
 
@@ -224,6 +227,8 @@ class LeanEngine:
         return True
 
     def _stun(self, data: bytes, source: Address, now: float) -> bool:
+        if self._own is not None and source[0].removeprefix("::ffff:") not in self._own:
+            return False
         message = stun.parse(data)
         if message is None:
             return False
