@@ -9,8 +9,10 @@ from collections.abc import Callable
 
 from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
 from vivavoz.call.jobs import JobRunner
+from vivavoz.call.preparing import Preparing
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.sound import InputDecoder
+from vivavoz.call.tap import Tap
 from vivavoz.call.trace import TraceWriter
 from vivavoz.engines.ports import Engines, VadStream
 from vivavoz.media.ports import Played
@@ -95,6 +97,7 @@ class Call:
         engines: Engines,
         settings: CallSettings,
         trace: TraceWriter | None = None,
+        tap: Tap | None = None,
     ) -> None:
         self.id = call_id
         self.session_id = session.id
@@ -105,6 +108,7 @@ class Call:
         self._engines = engines
         self._settings = settings
         self._trace = trace
+        self._tap = tap
         self._vad: VadStream | None = None
         self._vad_base = 0
         self._vad_next = -1
@@ -117,6 +121,7 @@ class Call:
         self._timer: asyncio.TimerHandle | None = None
         self._stop = asyncio.Event()
         self._jobs: JobRunner | None = None
+        self._preparing: Preparing | None = None
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
 
     # ---------------------------------------------------------------------------- for transports
@@ -160,8 +165,11 @@ class Call:
                     self._engines, group, self._told, self._pace, self._settings.engine_seconds
                 )
                 loop = group.create_task(self._handle_all(), name=f"{self.id}-inbox")
+                self._preparing = Preparing(self._engines, group)
+                self._preparing.follow(self._session.options)
                 await self._stop.wait()
                 loop.cancel()
+                self._preparing.cancel()
                 self._jobs.cancel_all()
         except Exception:
             log.exception("call %s broke", self.id)
@@ -181,6 +189,8 @@ class Call:
             self._timer.cancel()
         if self._trace is not None:
             self._trace.close()
+        if self._tap is not None:
+            self._tap.closed(code)
         self.closed.set()
 
     def _keep_time(self) -> None:
@@ -211,6 +221,8 @@ class Call:
     async def _handle(self, waiting: Waiting) -> None:
         match waiting:
             case Message():
+                if self._tap is not None:
+                    self._tap.received(waiting.sender, waiting.data)
                 await self._take(self._decode(waiting))
             case Sound():
                 await self._take(AudioReceived(pcm=waiting.pcm))
@@ -242,6 +254,8 @@ class Call:
                     case _:
                         self._do(effect)
         self._keep_time()
+        if self._preparing is not None:
+            self._preparing.follow(self._session.options)
 
     def _do(self, effect: Effect) -> None:
         jobs = self._jobs
@@ -269,6 +283,9 @@ class Call:
 
     def _send(self, effect: effects.Send) -> None:
         """To everyone, or to one transport: then observers see it too, unless it is an observer's own."""
+        plays = effect.format is not None and self._main is not None and self._main.transport.kind == "webrtc"
+        if self._tap is not None and not plays:
+            self._tap.sent(effect.event, effect.to)
         if effect.format is not None:
             if self._main is not None:
                 self._main.transport.send(effect.event, effect.format)

@@ -177,18 +177,18 @@ class JobRunner:
                 )
                 return engines.stt.transcribe(aiter(feed), options)
             case Reply() if engines.llm is not None:
-                return engines.llm.reply(task.items, _reply_options(task))
+                return engines.llm.reply(task.items, reply_options(task))
             case Synthesize() if engines.tts is not None:
                 return engines.tts.synthesize(aiter(feed), SpeechOptions(voice=task.voice, speed=task.speed))
             case Converse() if engines.speech_to_speech is not None:
                 speech = SpeechOptions(voice=task.speech.voice, speed=task.speech.speed)
                 return engines.speech_to_speech.converse(
-                    task.reply.items, task.audio, _reply_options(task.reply), speech
+                    task.reply.items, task.audio, reply_options(task.reply), speech
                 )
         raise EngineError(f"There is no engine to {type(task).__name__.lower()}.", "engine_absent")
 
 
-def _reply_options(task: Reply) -> ReplyOptions:
+def reply_options(task: Reply) -> ReplyOptions:
     choice = task.tool_choice
     return ReplyOptions(
         model=task.model,
@@ -221,4 +221,4 @@ def _input(job: int, result: Any) -> Input:
     raise TypeError(f"an engine yielded {type(result).__name__}")
 
 
-__all__ = ["Feed", "JobRunner"]
+__all__ = ["Feed", "JobRunner", "reply_options"]

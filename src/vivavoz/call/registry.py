@@ -11,6 +11,7 @@ from types import TracebackType
 
 from vivavoz.call.call import Call
 from vivavoz.call.settings import CallSettings
+from vivavoz.call.tap import OpenTap
 from vivavoz.call.trace import SCHEMA, Head, TraceWriter
 from vivavoz.engines.ports import Engines
 from vivavoz.session.ids import Ids
@@ -21,6 +22,9 @@ from vivavoz.wire.options import SessionPatch, effective_session
 log = logging.getLogger("vivavoz.call")
 
 _ID_HEX = 32
+
+_FIXED_EXPIRY = 4_102_444_800
+"""What deterministic sessions say as ``expires_at``: the year 2100, never in the past."""
 
 
 class AtCapacity(Exception):
@@ -39,12 +43,16 @@ class CallRegistry:
         engines_for: Callable[[str], Engines],
         settings: CallSettings | None = None,
         worker_tag: str = "",
+        open_tap: OpenTap | None = None,
     ) -> None:
         """``engines_for`` raises KeyError for an unknown model. ``worker_tag``: the first hex digits of
-        every call id, so that whoever meets the id knows which worker holds the call."""
+        every call id, so that whoever meets the id knows which worker holds the call. ``open_tap``: makes
+        each call's listener."""
         self._engines_for = engines_for
         self._settings = settings or CallSettings()
         self._tag = worker_tag
+        self._open_tap = open_tap
+        self._opened = 0
         self._calls: dict[str, Call] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._draining = False
@@ -87,21 +95,26 @@ class CallRegistry:
             engines = self._engines_for(options.model).for_call()
         except KeyError:
             raise UnknownModel(options.model) from None
-        seed = secrets.token_bytes(16)
+        number = self._opened + 1
+        fixed = number.to_bytes(16, "big") if self._settings.deterministic else None
+        seed = fixed or secrets.token_bytes(16)
         duration = self._settings.session_seconds
         settings = Settings(
             plan="converse" if engines.speech_to_speech is not None else "cascade",
             judges_turns=engines.turn is not None,
             voices=self._settings.voices,
             duration_s=duration,
-            expires_at=int(time.time() + duration),
+            expires_at=_FIXED_EXPIRY if fixed else int(time.time() + duration),
             input_ms=self._settings.input_ms,
             model_given=model is not None,
         )
-        call_id = f"rtc_{(self._tag + secrets.token_hex(16))[:_ID_HEX]}"
+        digits = f"{number:0{_ID_HEX - len(self._tag)}x}" if fixed else secrets.token_hex(16)
+        call_id = f"rtc_{(self._tag + digits)[:_ID_HEX]}"
         core = Session(options, Ids(seed=seed), settings, session_id=session_id)
         head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings)
-        call = Call(call_id, core, engines, self._settings, self._trace(call_id, head))
+        tap = self._open_tap(number, call_id) if self._open_tap is not None else None
+        call = Call(call_id, core, engines, self._settings, self._trace(call_id, head), tap)
+        self._opened = number
         self._calls[call_id] = call
         task = asyncio.create_task(call.run(), name=call_id)
         self._tasks[call_id] = task

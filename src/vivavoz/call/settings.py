@@ -32,3 +32,6 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where to record each call's inputs. They hold words and sound: off unless asked for."""
     trace_bytes: int = 64 * 2**20
     """The most one trace may take."""
+    deterministic: bool = False
+    """Ids are counted and ``expires_at`` is fixed, so that equal input gives equal events. Anybody can guess
+    such ids: for tests only."""

@@ -88,7 +88,9 @@ def read(path: Path) -> tuple[Head, Iterator[Step]]:
     records = _records(path)
     try:
         head = msgspec.msgpack.decode(next(records), type=Head)
-    except (StopIteration, msgspec.DecodeError) as error:
+    except StopIteration:
+        raise TraceError(f"{path} is not a trace: it is empty") from None
+    except (TraceError, msgspec.DecodeError) as error:
         raise TraceError(f"{path} is not a trace: {error}") from None
     if head.schema != SCHEMA:
         raise TraceError(f"{path} is a trace of schema {head.schema}; this is {SCHEMA}")
@@ -115,5 +117,7 @@ def _records(path: Path) -> Iterator[bytes]:
         while len(size := file.read(4)) == 4:
             record = file.read(int.from_bytes(size, "big"))
             if len(record) < int.from_bytes(size, "big"):
-                return
+                raise TraceError(f"{path} ends in the middle of a step: it was cut short")
             yield record
+        if size:
+            raise TraceError(f"{path} ends in the middle of a step: it was cut short")

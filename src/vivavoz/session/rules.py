@@ -265,8 +265,12 @@ def cancel(state: State, out: Output, response: Response, reason: str) -> None:
     end(state, out, response, "cancelled", details)
 
 
+ERROR_TYPES = {"rate_limit_exceeded": "rate_limit_error"}
+"""Whose fault a failed response was, where it was not the server's."""
+
+
 def fail(state: State, out: Output, response: Response, code: str, message: str) -> None:
-    error = ResponseError(type="server_error", code=code, message=message)
+    error = ResponseError(type=ERROR_TYPES.get(code, "server_error"), code=code, message=message)
     end(state, out, response, "failed", StatusDetails(type="failed", error=error))
 
 

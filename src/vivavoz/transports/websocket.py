@@ -57,6 +57,7 @@ class WebSocketTransport:
         self._wake = asyncio.Event()
         self._ending = asyncio.Event()
         self._closing: tuple[int, str] | None = None
+        self._broken = False
         self._encoder: tuple[tuple[str, str, str], StreamEncoder] | None = None
 
     # ------------------------------------------------------------------ what the call sees
@@ -107,6 +108,12 @@ class WebSocketTransport:
             self._wake.set()
             self._ending.set()
 
+    def drop(self) -> None:
+        """Break the connection, with no goodbye, once what is queued has left. For tests of clients."""
+        if self._closing is None:
+            self._broken = True
+            self.close(WSCloseCode.ABNORMAL_CLOSURE, "dropped")
+
     # ------------------------------------------------------------------ the two loops
 
     async def run(self, attachment: Attachment) -> None:
@@ -145,6 +152,9 @@ class WebSocketTransport:
                 await self._wake.wait()
             await self._drain()
         code, reason = self._closing
+        if self._broken:
+            self._abort()
+            return
         await self._websocket.close(code=code, message=_cut(reason))
 
     async def _lose_patience(self) -> None:

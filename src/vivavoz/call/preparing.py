@@ -1,0 +1,61 @@
+"""Letting the language model read a session's instructions before anybody speaks.
+
+A small model on a CPU reads some seventy tokens a second: instructions it has not seen would delay the first
+answer by seconds. Nothing depends on this: it may fail, or never be done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from vivavoz.call.jobs import reply_options
+from vivavoz.engines.ports import EngineError, Engines
+from vivavoz.session.effects import Reply
+from vivavoz.wire.options import SessionOptions
+
+log = logging.getLogger("vivavoz.call.preparing")
+
+
+class Preparing:
+    """One call's preparation; a newer one replaces the one before."""
+
+    def __init__(self, engines: Engines, group: asyncio.TaskGroup) -> None:
+        self._llm: Any = engines.llm
+        self._group = group
+        self._task: asyncio.Task[None] | None = None
+        self._options: SessionOptions | None = None
+        self._read: tuple[Any, ...] | None = None
+
+    def follow(self, options: SessionOptions) -> None:
+        """Cheap where nothing has changed that the model would read."""
+        if options is self._options or not hasattr(self._llm, "prepare"):
+            return
+        read = (options.model, options.instructions, options.tools, options.tool_choice)
+        self._options = options
+        if read == self._read:
+            return
+        self._read = read
+        self.cancel()
+        self._task = self._group.create_task(self._prepare(options))
+
+    def cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _prepare(self, options: SessionOptions) -> None:
+        nothing_said = Reply(
+            items=[],
+            model=options.model,
+            instructions=options.instructions,
+            tools=options.tools,
+            tool_choice=options.tool_choice,
+            max_output_tokens=None,
+        )
+        try:
+            await self._llm.prepare(reply_options(nothing_said))
+        except EngineError as error:
+            log.debug("the model is not prepared: %s", error.code)
+        except Exception:
+            log.exception("the model could not be prepared")
