@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.asyncio(loop_scope="module")]
 
 OPTIONS = EmbeddedOptions(stages=("vad", "stt", "tts"), stt_model=WHISPER, tts_model=KOKORO)
 
-PORTUGUESE = "Olá, a reunião de amanhã começa às dez horas da manhã."
+PORTUGUESE = "Você pode me dizer qual é a capital do Brasil, por favor?"
 ENGLISH = "Hello, the weather is rather nice today, isn't it?"
 
 
@@ -66,11 +66,11 @@ async def hear(engines: EmbeddedEngines, pcm: bytes, language: str | None = None
 
 
 def missed(said: str, heard: str) -> set[str]:
-    """Words of ``said`` that were not heard. Figures may be heard for number words."""
+    """Words of ``said`` that were not heard."""
 
     def plain(text: str) -> set[str]:
         kept = "".join(c if c.isalnum() or c.isspace() else " " for c in text.lower())
-        return {"10" if word == "dez" else word for word in kept.split()}
+        return set(kept.split())
 
     return plain(said) - plain(heard)
 

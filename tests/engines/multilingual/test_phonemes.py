@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from vivavoz.engines.multilingual import espeak
 from vivavoz.engines.multilingual.espeak import EspeakProgram, find_espeak
 from vivavoz.engines.multilingual.phonemes import Phonemes, from_espeak, pieces, punctuated
+from vivavoz.engines.multilingual.spelling import spelt_out
 from vivavoz.engines.multilingual.symbols import SYMBOLS, runs
 from vivavoz.engines.ports import EngineError
 
@@ -66,6 +67,22 @@ def test_english_is_left_to_those_who_know_it() -> None:
     assert Phonemes(recorder, None).of("Hello.", "en") == "hello."
     assert recorder.asked == [("Hello", "en-us")]
     assert Phonemes(None, None).of("Olá.", "pt") == ""
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("Custa R$ 3,50.", "Custa 3 reais e 50 centavos."),
+        ("São R$1.200 por mês", "São 1200 reais por mês"),
+        ("R$ 1,00 e R$ 0,01", "1 real e 1 centavo"),
+        ("às 10h30, ou 1h, ou 14h00", "às 10 e 30, ou 1 hora, ou 14 horas"),
+        ("5 km, 30°C e 2kg", "5 quilômetros, 30 graus e 2 quilos"),
+        ("pão & vinho", "pão e vinho"),
+        ("90 km/h, 10:30 e 3,50", "90 km/h, 10:30 e 3,50"),
+    ],
+)
+def test_short_forms_are_read_as_words(written: str, read: str) -> None:
+    assert spelt_out(written) == read
 
 
 @given(st.text(alphabet=st.sampled_from("abˈːʧ .?ŋ漢"), max_size=60), st.integers(3, 20))

@@ -70,8 +70,10 @@ def stt(model: FakeWhisper, **options: Any) -> WhisperStt:
     return made
 
 
-@pytest.mark.parametrize(("seconds", "window"), [(1.0, 1500), (7.9, 1500), (8.0, 3000), (25.0, 3000)])
-def test_short_speech_is_heard_in_half_a_window(seconds: float, window: int) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "window"), [(1.0, 1000), (5.0, 1500), (7.9, 1500), (8.0, 3000), (25, 3000)]
+)
+def test_short_speech_is_heard_in_a_shorter_window(seconds: float, window: int) -> None:
     model = FakeWhisper("Olá.")
     stt(model)._hear(loud(seconds), CLEAR, "pt", None)
     assert model.windows == [window]
@@ -98,7 +100,7 @@ def test_a_loop_is_heard_again_in_the_whole_window_and_without_repetition() -> N
     model = FakeWhisper("las " * 30, "Las casas.")
     heard = stt(model)._hear(loud(2.0), CLEAR, "es", "prompt")
     assert heard.text == "Las casas."
-    assert model.windows == [1500, 3000]
+    assert model.windows == [1000, 3000]
     assert model.asked[1]["no_repeat_ngram_size"] == 4
     assert FakeTokenizer.sot_prev not in model.asked[1]["prompt"]
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from vivavoz.engines.multilingual.espeak import Espeak
+from vivavoz.engines.multilingual.spelling import spelt_out
 
 ESPEAK_VOICES = {"pt": "pt-br", "en": "en-us"}
 
@@ -90,4 +91,5 @@ class Phonemes:
         if espeak is None:
             return ""
         voice = ESPEAK_VOICES[language]
+        text = spelt_out(text) if language == "pt" else text
         return punctuated(text, lambda words: from_espeak(espeak.phonemes(words, voice), language))

@@ -21,11 +21,13 @@ from vivavoz.engines.process.threads import ModelThreads
 _RATE = 16_000
 _HOP = 160
 """Samples of one feature frame (10 ms)."""
-_SHORT_S = 8.0
-_SHORT_FRAMES = 1500
-_WHOLE_FRAMES = 3000
-"""The model was trained on windows of 30 s and computes all of one, whatever is in it. Speech under 8 s is
-heard as well in half of it, at less than half the cost; longer speech is not."""
+_WINDOWS = ((5.0, 1000), (8.0, 1500))
+_WHOLE = 3000
+"""Feature frames. The model was trained on windows of 30 s and computes all of one, whatever is in it. Speech
+of less than 5 s is heard as well in 10 s, and of less than 8 s in 15 s, for a third of the work; longer speech
+is not."""
+_MAX_FRAMES = 437
+"""Longest segment: 14 s. Every cut costs a word or so; a longer one, delay at the turn's end."""
 _PROMPT_TOKENS = 96
 """So much of the session's prompt is used: its end."""
 
@@ -80,7 +82,8 @@ class WhisperStt:
         self._vad_thread.close()
 
     def transcribe(self, audio: AsyncIterator[bytes], options: SttOptions) -> AsyncIterator[Transcript]:
-        return transcribe(_Hearing(self, self.language(options.language), options.prompt), audio)
+        hearing = _Hearing(self, self.language(options.language), options.prompt)
+        return transcribe(hearing, audio, _MAX_FRAMES)
 
     def language(self, named: str | None) -> str | None:
         """The language of an utterance in a session that names ``named``; None: it is to be found out. A
@@ -125,13 +128,13 @@ class WhisperStt:
         self, samples: Samples, speech: segments.Speech, language: str | None, prompt: str | None
     ) -> Heard:
         seconds = len(samples) / _RATE
-        encoded = self._encode(samples, _SHORT_FRAMES if seconds < _SHORT_S else _WHOLE_FRAMES)
+        encoded = self._encode(samples, window(seconds))
         if language is None:
             ranked = [(token[2:-2], p) for token, p in self._model.model.detect_language(encoded)[0]]
             language = likeliest(ranked, self._detected)
         answer = self._generate(encoded, language, prompt, seconds)
         if guards.looped(answer.text):
-            whole = self._encode(samples, _WHOLE_FRAMES)
+            whole = self._encode(samples, _WHOLE)
             answer = self._generate(whole, language, None, seconds, no_repeat_ngram_size=4)
         level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
         text = guards.believed(answer.text, speech, level, answer.no_speech, answer.mean_log)
@@ -139,7 +142,7 @@ class WhisperStt:
 
     def _encode(self, samples: Samples, frames: int) -> Any:
         """The encoder's view of ``samples`` in a window of at least so many frames of features."""
-        features = self._model.feature_extractor(samples)[:, : len(samples) // _HOP][:, :_WHOLE_FRAMES]
+        features = self._model.feature_extractor(samples)[:, : min(_WHOLE, len(samples) // _HOP)]
         missing = max(0, frames - features.shape[1])
         window = np.pad(features, ((0, 0), (0, missing)), constant_values=features.min(initial=0.0))
         return self._model.encode(window)
@@ -162,6 +165,11 @@ class WhisperStt:
         )
         text = tokenizer.decode(result.sequences_ids[0])
         return _Answer(text.strip(), float(result.no_speech_prob), float(result.scores[0]))
+
+
+def window(seconds: float) -> int:
+    """Feature frames (10 ms each) in which so much speech is heard."""
+    return next((frames for limit, frames in _WINDOWS if seconds < limit), _WHOLE)
 
 
 class Heard(msgspec.Struct, frozen=True):
