@@ -12,7 +12,6 @@ from vivavoz.wire.base import Data
 class Playing(Data):
     item_id: str
     response_id: str
-    started: bool = False
     ended: bool = False
     """No more sound of it will be written."""
 
@@ -22,6 +21,8 @@ class Playout(Data):
 
     enabled: bool = False
     queue: list[Playing] = []
+    heard: list[str] = []
+    """Responses whose sound has begun to be heard and has not stopped."""
 
     @property
     def busy(self) -> bool:
@@ -43,11 +44,10 @@ class Playout(Data):
     def started(self, item_id: str) -> str | None:
         """The response whose sound has just begun to be heard, or None."""
         playing = self._find(item_id)
-        if playing is None or playing.started:
+        if playing is None or playing.response_id in self.heard:
             return None
-        heard_before = any(p.started and p.response_id == playing.response_id for p in self.queue)
-        playing.started = True
-        return None if heard_before else playing.response_id
+        self.heard.append(playing.response_id)
+        return playing.response_id
 
     def finished(self, item_id: str) -> str | None:
         """The response whose sound has just been played to its end, or None."""
@@ -55,15 +55,16 @@ class Playout(Data):
         if playing is None:
             return None
         self.queue.remove(playing)
-        if any(p.response_id == playing.response_id for p in self.queue):
+        more = any(other.response_id == playing.response_id for other in self.queue)
+        if more or playing.response_id not in self.heard:
             return None
-        return playing.response_id if playing.started else None
+        self.heard.remove(playing.response_id)
+        return playing.response_id
 
     def flush(self) -> list[str]:
         """Everything unplayed is gone; the responses that were being heard."""
-        heard = dict.fromkeys(p.response_id for p in self.queue if p.started)
-        self.queue = []
-        return list(heard)
+        heard, self.heard, self.queue = self.heard, [], []
+        return heard
 
     def _find(self, item_id: str) -> Playing | None:
         return next((playing for playing in self.queue if playing.item_id == item_id), None)

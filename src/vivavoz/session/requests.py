@@ -79,6 +79,7 @@ def session_update(state: State, out: Output, event: SessionUpdate) -> None:
     _switch_turn_detection(state, out, options)
     state.options = options
     out.send(SessionUpdated, session=session_object(options, state.id, state.settings.expires_at))
+    rules.answer(state, out)
 
 
 def _switch_turn_detection(state: State, out: Output, options: SessionOptions) -> None:
@@ -168,6 +169,7 @@ def clear(state: State, out: Output, event: InputAudioBufferClear) -> None:
     rules.abandon_turn(state, out)
     state.audio.clear()
     out.send(InputAudioBufferCleared)
+    rules.answer(state, out)
 
 
 def output_clear(state: State, out: Output, event: OutputAudioBufferClear) -> None:

@@ -69,7 +69,6 @@ def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
     state.spoke, state.idle = spoke, None
     out.send(SpeechStarted, audio_start_ms=to_ms(start), item_id=spoke.item_id)
     if rule.interrupt_response:
-        state.answering = None
         interrupt(state, out)
     if state.settings.plan == "cascade":
         task = Transcribe(options=state.options.audio.input.transcription)
@@ -111,8 +110,8 @@ def speech_stopped(state: State, out: Output, rule: TurnDetection) -> None:
     out.send(SpeechStopped, audio_end_ms=to_ms(end), item_id=state.spoke.item_id if state.spoke else "")
     item_id = commit(state, out, end)
     if rule.create_response:
-        state.answering = item_id
-        answer(state, out)
+        state.answering.append(item_id)
+    answer(state, out)
 
 
 def commit(state: State, out: Output, end: int) -> str:
@@ -160,20 +159,26 @@ def added(out: Output, previous: str | None, item: Item) -> None:
 
 
 def answer(state: State, out: Output) -> None:
-    """Answer the committed turn once it is understood and nothing else is being said.
+    """Answer what was committed once it is understood and nothing else is being said.
 
-    A turn without words (silence, noise, what a recogniser makes of them) is not answered.
+    Turns without words (silence, noise, what a recogniser makes of them) are not answered, nor do they take
+    the answer from the turn before them: a cough after a question is no reason to leave it open.
     """
-    if state.answering is None or state.active is not None:
+    if not state.answering or state.active is not None or _interrupting(state):
         return
-    entry = state.conversation.get(state.answering)
-    if entry is not None and entry.transcription is not None:
+    turns = [entry for item_id in state.answering if (entry := state.conversation.get(item_id)) is not None]
+    if any(entry.transcription is not None for entry in turns):
         return
-    state.answering = None
-    if entry is None:
-        return
-    if state.settings.plan == "converse" or entry.failure is not None or entry.transcript:
+    state.answering = []
+    converses = state.settings.plan == "converse"
+    if any(converses or entry.failure is not None or entry.transcript for entry in turns):
         respond(state, out, plan_of(state))
+
+
+def _interrupting(state: State) -> bool:
+    """Whether the caller is saying something that a response would have to make way for at once."""
+    rule = state.options.audio.input.turn_detection
+    return state.spoke is not None and rule is not None and rule.interrupt_response
 
 
 def plan_of(state: State) -> Plan:
@@ -202,7 +207,7 @@ def respond(state: State, out: Output, plan: Plan, *, out_of_band: bool = False)
     )
     state.responses[response.id] = response
     if not out_of_band:
-        state.answering = state.idle = None
+        state.answering, state.idle = [], None
     response.create(stage(state, out))
     begin(state, out, response)
 

@@ -69,8 +69,8 @@ class State(Data, kw_only=True):
     playout: Playout
     responses: dict[str, Response] = {}
     """Those in progress: at most one of the conversation, and any number out of band."""
-    answering: str | None = None
-    """The committed turn that is to be answered, once it is understood and nothing else is being said."""
+    answering: list[str] = []
+    """Committed turns that are to be answered, once they are understood and nothing else is being said."""
     partial: dict[str, str] = {}
     """Transcription told to the client so far, by item, while it is still coming."""
     idle: Idle | None = None
