@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,10 @@ class Hum:
 
     def __init__(self) -> None:
         self.inputs: list[dict[str, Any]] = []
+        self.options: list[Any] = []
 
-    def run(self, outputs: Any, inputs: dict[str, Any]) -> list[Any]:
+    def run(self, outputs: Any, inputs: dict[str, Any], options: Any = None) -> list[Any]:
+        self.options.append(options)
         self.inputs.append(inputs)
         return [np.full(240 * inputs["tokens"].shape[1], 0.5, np.float32)]
 
@@ -39,7 +44,7 @@ def hum() -> Hum:
 
 def tts(hum: Hum, language: str | None = None) -> KokoroTts:
     made = KokoroTts("/nowhere", {}, language=language)
-    made._session = hum
+    made._session, made._run_options = hum, SimpleNamespace
     made._phonemes = Phonemes(Letters(), lambda text: text.lower())
     # The number of each speaker stands in every row of his style.
     names = [name for speakers in SPEAKERS.values() for name in speakers.values()]
@@ -113,6 +118,26 @@ async def test_symbols_are_framed_and_the_style_fits_their_number(hum: Hum) -> N
     tokens = inputs["tokens"][0]
     assert (tokens[0], tokens[-1]) == (0, 0)
     assert inputs["style"].shape == (1, 256)
+
+
+async def test_a_clause_that_nobody_waits_for_is_stopped(hum: Hum) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def run(outputs: Any, inputs: Any, options: Any) -> list[Any]:
+        begun.set()
+        while not getattr(options, "terminate", False):
+            ended.wait(0.001)
+        ended.set()
+        raise RuntimeError("terminated")
+
+    hum.run = run  # type: ignore[method-assign]
+    engine = tts(hum)
+    speaking = asyncio.create_task(say(engine, "Olá, mundo."))
+    await asyncio.to_thread(begun.wait, 5)
+    speaking.cancel()
+    assert await asyncio.to_thread(ended.wait, 5)
+    with pytest.raises(asyncio.CancelledError):
+        await speaking
 
 
 def test_a_language_without_a_speaker_is_refused() -> None:

@@ -50,11 +50,13 @@ class KokoroTts:
             )
         self._threads = ModelThreads("tts", 1, limit_s=60.0)
         self._session: Any = None
+        self._run_options: Any = None
         self._styles: dict[str, NDArray[np.float32]] = {}
         self._phonemes: Any = None
 
     def load(self) -> None:
         self._session = onnx_session(self._path, self._cores)
+        self._run_options = require("onnxruntime").RunOptions
         for name, path in self._voice_paths.items():
             self._styles[name] = _style(path)
         spoken = SPOKEN if self._language is None else (self._language,)
@@ -75,29 +77,36 @@ class KokoroTts:
         async def speak(clause: str) -> bytes:
             nonlocal last
             last = self._language or guess(clause, last)
-            return await self._threads.run(self._speak, clause, last, chosen, speed)
+            running = self._run_options()
+            try:
+                return await self._threads.run(self._speak, clause, last, chosen, speed, running)
+            finally:
+                # A clause takes a second: one that nobody waits for any more must not hold up the next reply.
+                running.terminate = True
 
         return speak_clauses(text, Clauses(FIRST_COMMA_WORDS, FIRST_WORDS), speak)
 
-    def _speak(self, clause: str, language: str, chosen: Voice, speed: float) -> bytes:
+    def _speak(self, clause: str, language: str, chosen: Voice, speed: float, running: Any = None) -> bytes:
         """The sound of one clause, with the pause that its punctuation asks for."""
         words = words_of(clause)
         if not speakable(words):
             return NOTHING
         style = self._styles[chosen.speaker(language)]
         spoken = [
-            self._run(symbols, style, speed / chosen.pitch)
+            self._run(symbols, style, speed / chosen.pitch, running)
             for symbols in runs(self._phonemes.of(words, language))
         ]
         return shaped(np.concatenate(spoken), words, speed, chosen.pitch) if spoken else NOTHING
 
-    def _run(self, symbols: list[int], style: NDArray[np.float32], speed: float) -> NDArray[np.float32]:
+    def _run(
+        self, symbols: list[int], style: NDArray[np.float32], speed: float, running: Any
+    ) -> NDArray[np.float32]:
         inputs = {
             "tokens": np.array([[0, *symbols, 0]], np.int64),
             "style": style[len(symbols) - 1][None],
             "speed": np.array([speed], np.float32),
         }
-        (sound, *_) = self._session.run(None, inputs)
+        (sound, *_) = self._session.run(None, inputs, running)
         return np.asarray(sound, np.float32).reshape(-1)
 
 

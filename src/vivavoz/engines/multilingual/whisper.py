@@ -24,8 +24,7 @@ _HOP = 160
 _WINDOWS = ((5.0, 1000), (8.0, 1500))
 _WHOLE = 3000
 """Feature frames. The model was trained on windows of 30 s and computes all of one, whatever is in it. Speech
-of less than 5 s is heard as well in 10 s, and of less than 8 s in 15 s, for a third of the work; longer speech
-is not."""
+of less than 5 s is heard as well in 10 s, less than 8 s in 15 s, for a third of the work; longer is not."""
 _MAX_FRAMES = 437
 """Longest segment: 14 s. Every cut costs a word or so; a longer one, delay at the turn's end."""
 _PROMPT_TOKENS = 96
