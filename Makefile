@@ -34,7 +34,7 @@ serve: setup
 	  *scripted*) ;; \
 	  *) $(MAKE) --no-print-directory models ;; \
 	esac
-	@exec $(BIN)/vivavoz serve --engines $(ENGINES) $(ARGS)
+	@exec $(BIN)/vivavoz serve --engines $(ENGINES) --local-media $(ARGS)
 
 test-setup:
 	@$(PYTHON) scripts/setup.py test

@@ -42,6 +42,7 @@ def _flags(parsed: argparse.Namespace) -> dict[tuple[str, ...], Any]:
         ("server", "host"): parsed.host,
         ("server", "port"): parsed.port,
         ("server", "udp_port"): parsed.udp_port,
+        ("server", "local_media"): parsed.local_media,
         ("server", "advertise"): advertise,
         ("server", "workers"): parsed.workers,
         ("server", "log_level"): parsed.log_level,
@@ -71,6 +72,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help=f"address to listen on (default {defaults.server.host})")
     serve.add_argument("--port", help=f"TCP port of HTTP (default {defaults.server.port})")
     serve.add_argument("--udp-port", help="UDP port of the media (default: the number of --port)")
+    serve.add_argument(
+        "--local-media",
+        action="store_true",
+        default=None,
+        help="on loopback: take media on this machine's other addresses too, from itself only (for Firefox)",
+    )
     serve.add_argument(
         "--advertise",
         action="append",

@@ -58,6 +58,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: Port = 8080
     udp_port: Port | None = None
     """Port of the media (UDP); None: the same number as ``port``. Worker *i* uses ``udp_port + i``."""
+    local_media: bool = False
+    """With a loopback ``host``: take media on all of this machine's addresses, from itself only. Firefox
+    needs it, since it never sends to 127.0.0.1."""
     advertise: tuple[str, ...] = ()
     """Addresses named to WebRTC peers instead of the interfaces' own (containers, NAT)."""
     workers: Annotated[int, Meta(ge=1, le=64)] = 1
@@ -199,6 +202,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_HOST": ("server", "host"),
     "VIVAVOZ_PORT": ("server", "port"),
     "VIVAVOZ_UDP_PORT": ("server", "udp_port"),
+    "VIVAVOZ_LOCAL_MEDIA": ("server", "local_media"),
     "VIVAVOZ_ADVERTISE": ("server", "advertise"),
     "VIVAVOZ_WORKERS": ("server", "workers"),
     "VIVAVOZ_LOG_LEVEL": ("server", "log_level"),

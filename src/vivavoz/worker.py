@@ -38,6 +38,7 @@ from vivavoz.server.app import build_app
 from vivavoz.server.auth import Authenticator
 from vivavoz.server.client_secrets import mint
 from vivavoz.server.engine_pool import EnginePool
+from vivavoz.server.guard import binds_loopback_only
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.protocol import JsonRunner
 from vivavoz.server.sealing import Sealer, sealing_secrets
@@ -186,8 +187,10 @@ def _engine_pool(plan: Plan) -> EnginePool:
 
 
 def _media_config(config: Config) -> MediaConfig:
+    local = config.server.local_media and binds_loopback_only(config.server.host)
     return MediaConfig(
-        host=config.server.host,
+        host="0.0.0.0" if local else config.server.host,
+        local_only=local,
         port=config.udp_port,
         advertise=config.server.advertise,
         max_calls=config.limits.sessions,
