@@ -149,6 +149,12 @@ def test_what_the_beta_does_not_know_is_refused_by_name(name: str) -> None:
             "Unknown parameter: 'session.client_secret'.",
         ),
         (
+            {"turn_detection": {"idle_timeout_ms": 5000}},
+            "session.turn_detection.idle_timeout_ms",
+            "unknown_parameter",
+            "Unknown parameter: 'session.turn_detection.idle_timeout_ms'.",
+        ),
+        (
             {"tools": [{"type": "mcp", "server_label": "x"}]},
             "session.tools[0].type",
             "invalid_value",

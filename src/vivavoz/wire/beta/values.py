@@ -82,6 +82,8 @@ def turn_detection_to_ga(value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         return value
     given = {name: member for name, member in value.items() if member is not None}
+    if "idle_timeout_ms" in given:
+        raise unknown(f"{where}.idle_timeout_ms")
     return {"type": "server_vad", **given}
 
 
