@@ -10,7 +10,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-RINGS = ("wire", "session", "media", "models", "engines", "transports", "call", "server", "cluster", "app")
+RINGS = (
+    "wire",
+    "session",
+    "media",
+    "models",
+    "engines",
+    "transports",
+    "call",
+    "server",
+    "cluster",
+    "app",
+    "testing",
+)
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
