@@ -14,6 +14,7 @@ NAMES = {
     "latency": "speech to answer, and speech to silence (scripted engines)",
     "embedded": "speech to answer with models, against a bare chain of the same models",
     "cpu": "CPU of a call's media, against stock aiortc",
+    "capacity": "how many calls' media one core carries, against stock aiortc",
     "stalls": "pacing of calls while engine processes are killed and stopped",
     "memory": "memory over 200 calls",
     "startup": "from the command to a page, and to ready",
@@ -21,7 +22,7 @@ NAMES = {
 
 
 def main() -> int:
-    described = "\n".join(f"  {name:<10}{what}" for name, what in NAMES.items())
+    described = "\n".join(f"  {name:<11}{what}" for name, what in NAMES.items())
     parser = argparse.ArgumentParser(
         prog="python -m bench", epilog=described, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -41,7 +41,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     rig.pin(os.getpid(), 1)
     for _ in range(rounds):
         for name, arguments in SERVERS.items():
-            rows[name].append(_measure(arguments, packets, seconds))
+            rows[name].append(measure(arguments, packets, CALLS, seconds))
     rig.pin_nowhere()
     ours = statistics.median(row["cpu"] for row in rows["vivavoz (as served: uvloop)"])
     stock = statistics.median(row["cpu"] for row in rows["aiortc, stock"])
@@ -64,7 +64,8 @@ def _row(name: str, rounds: list[dict[str, float]], stock: float) -> list[object
     ]  # fmt: skip
 
 
-def _measure(arguments: list[str], packets: list[bytes], seconds: float) -> dict[str, float]:
+def measure(arguments: list[str], packets: list[bytes], calls: int, seconds: float) -> dict[str, float]:
+    """One server under so many calls: CPU of a call (% of a core), pacing, and what was decoded and sent."""
     port = rig.free_port()
     command = [sys.executable, "-m", "bench.media_server", arguments[0], str(port), *arguments[1:]]
     with (
@@ -73,12 +74,12 @@ def _measure(arguments: list[str], packets: list[bytes], seconds: float) -> dict
     ):
         rig.pin(server.pid, 0)
         rig.answers(f"{server.url}/stats", server, 30.0)
-        return asyncio.run(_load(server, packets, seconds))
+        return asyncio.run(_load(server, packets, calls, seconds))
 
 
-async def _load(server: rig.Server, packets: list[bytes], seconds: float) -> dict[str, float]:
+async def _load(server: rig.Server, packets: list[bytes], calls: int, seconds: float) -> dict[str, float]:
     shared = Peers()
-    ears = [Pace() for _ in range(CALLS)]
+    ears = [Pace() for _ in range(calls)]
     peers = [Peer(shared, Loop(packets, at=17 * n), ear, channel=False) for n, ear in enumerate(ears)]
     for peer in peers:
         await peer.connect(lambda offer: rig.post_offer(server.url, offer))
@@ -93,10 +94,10 @@ async def _load(server: rig.Server, packets: list[bytes], seconds: float) -> dic
     for peer in peers:
         await peer.close()
     return {
-        "cpu": used / (ended - began) / CALLS * 100,
+        "cpu": used / (ended - began) / calls * 100,
         "pace_p99_ms": rig.percentile(deviations, 99),
-        "decoded": heard / RATE / (ended - began) / CALLS,
-        "kbps": sent * 8 / (ended - began) / CALLS / 1000,
+        "decoded": heard / RATE / (ended - began) / calls,
+        "kbps": sent * 8 / (ended - began) / calls / 1000,
     }
 
 
