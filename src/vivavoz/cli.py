@@ -18,6 +18,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from vivavoz.models.cli import models_command
 
         return models_command(arguments[1:])
+    if arguments[:1] == ["replay"]:
+        from vivavoz.testing.replay import replay_command
+
+        return replay_command(arguments[1:])
     parsed = _parser().parse_args(arguments)
     try:
         return _serve(parsed)
@@ -47,7 +51,11 @@ def _flags(parsed: argparse.Namespace) -> dict[tuple[str, ...], Any]:
         ("server", "workers"): parsed.workers,
         ("server", "log_level"): parsed.log_level,
         ("server", "state_dir"): parsed.state_dir,
+        ("server", "trace_dir"): parsed.trace,
         ("tls", "enabled"): parsed.tls,
+        ("testing", "deterministic"): parsed.deterministic,
+        ("testing", "event_log"): parsed.event_log,
+        ("testing", "time"): parsed.time,
         ("default_engines",): parsed.engines,
         ("script",): parsed.script,
     }
@@ -59,8 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="vivavoz", description="The realtime voice service you run yourself."
     )
     parser.add_argument("--version", action="version", version=f"vivavoz {vivavoz.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | models")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | models | replay")
     commands.add_parser("models", help="list, fetch and verify the models of the embedded engines")
+    commands.add_parser("replay", help="show what a recorded call sent, or how two recordings differ")
     serve = commands.add_parser(
         "serve",
         help="run the service",
@@ -88,6 +97,18 @@ def _parser() -> argparse.ArgumentParser:
         "--engines", metavar="SET", help="scripted, embedded, multilingual, or a set of the file"
     )
     serve.add_argument("--script", metavar="FILE", help="conversation script of the scripted engines")
+    serve.add_argument(
+        "--trace", metavar="FOLDER", help="record every call, to replay it; a trace holds words and sound"
+    )
+    tests = serve.add_argument_group("for tests of your application (docs/testing-your-app.md)")
+    tests.add_argument(
+        "--deterministic",
+        action="store_true",
+        default=None,
+        help="equal input gives equal events: ids are counted, times are fixed (scripted engines, loopback)",
+    )
+    tests.add_argument("--event-log", metavar="FILE", help="write what every call exchanges, as JSON lines")
+    tests.add_argument("--time", metavar="real|virtual", help="virtual: the script's delays take no time")
     serve.add_argument(
         "--tls", action="store_true", default=None, help="HTTPS, with a local certificate if none is given"
     )

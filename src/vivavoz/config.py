@@ -115,6 +115,17 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Sideband connections to one call."""
 
 
+class Testing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For those who test their own application with this service (docs/testing-your-app.md)."""
+
+    deterministic: bool = False
+    """Equal input gives equal events: ids are counted, times are fixed. On loopback only."""
+    event_log: str | None = None
+    """File for what every call exchanges with its clients; it holds words and sound."""
+    time: Literal["real", "virtual"] = "real"
+    """``virtual``: the delays of the script take no time."""
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model (deployment) name and the engine set that answers for it."""
 
@@ -129,6 +140,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: Server = Server()
     tls: Tls = Tls()
     limits: Limits = Limits()
+    testing: Testing = Testing()
     default_engines: str = "auto"
     """A set's name; ``auto``: ``embedded`` where its packages are installed, else ``scripted``."""
     script: str | None = None
@@ -215,6 +227,9 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_TLS": ("tls", "enabled"),
     "VIVAVOZ_TLS_CERT": ("tls", "cert"),
     "VIVAVOZ_TLS_KEY": ("tls", "key"),
+    "VIVAVOZ_DETERMINISTIC": ("testing", "deterministic"),
+    "VIVAVOZ_EVENT_LOG": ("testing", "event_log"),
+    "VIVAVOZ_TIME": ("testing", "time"),
     "VIVAVOZ_ENGINES": ("default_engines",),
     "VIVAVOZ_SCRIPT": ("script",),
     "VIVAVOZ_DEFAULT_MODEL": ("default_model",),
@@ -315,7 +330,11 @@ def _readable(message: str) -> str:
 
 
 def _flag(path: tuple[str, ...]) -> str:
-    spelt = {("tls", "enabled"): "tls", ("default_engines",): "engines"}
+    spelt = {
+        ("tls", "enabled"): "tls",
+        ("default_engines",): "engines",
+        ("server", "trace_dir"): "trace",
+    }
     return "--" + spelt.get(path, path[-1]).replace("_", "-")
 
 

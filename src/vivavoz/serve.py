@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import msgspec
 
 from vivavoz import worker
-from vivavoz.config import Config, ConfigError, Secrets
-from vivavoz.engines.build import missing_embedded_packages, resolve_default
+from vivavoz.config import Config, ConfigError, Secrets, Testing
+from vivavoz.engines.build import STAGES, missing_embedded_packages, resolve_default
 from vivavoz.server import tls
 from vivavoz.server.guard import binds_loopback_only
 
@@ -44,11 +45,32 @@ def checked(config: Config, secrets: Secrets) -> Config:
         config = msgspec.structs.replace(config, default_engines=chosen)
     for name in config.engine_sets_in_use():
         config.engine_set(name)
+    for problem in _test_mode_problems(config):
+        raise ConfigError(problem)
     return config
+
+
+def _test_mode_problems(config: Config) -> Iterator[str]:
+    testing, server = config.testing, config.server
+    sets = [config.engine_set(name) for name in config.engine_sets_in_use()]
+    scripted = all(each.stage(stage) == "scripted" for each in sets for stage in STAGES)
+    if testing.deterministic:
+        if not binds_loopback_only(server.host):
+            yield (
+                f"--deterministic makes ids that anybody can guess, and --host {server.host} can be reached "
+                "from other machines: listen on 127.0.0.1, or leave it out"
+            )
+        if not scripted:
+            yield "--deterministic needs the scripted engines: other models never answer twice the same"
+    if testing.time == "virtual" and not scripted:
+        yield "--time virtual needs the scripted engines: only their delays can be left out"
+    if server.workers > 1 and testing != Testing():
+        yield "test mode (--deterministic, --event-log, --time) needs one worker"
 
 
 def announce(config: Config, secrets: Secrets) -> None:
     """What an operator should know, before it listens."""
+    server = config.server
     if missing_embedded_packages() and config.default_engines == "scripted":
         log.info("the embedded engines are not installed (pip install 'vivavoz[embedded]')")
     if secrets.api_keys:
@@ -57,6 +79,10 @@ def announce(config: Config, secrets: Secrets) -> None:
             log.warning('page = "open": whoever reaches the page can talk without a key')
     else:
         log.info("no key is configured: answering this machine's own pages and programs only")
+    if server.trace_dir:
+        log.warning("every call is recorded in %s: traces hold what is said, and sound", server.trace_dir)
+    if config.testing.event_log:
+        log.warning("events are written to %s: they hold what is said, and sound", config.testing.event_log)
     if config.tls.enabled:
         found = tls.certificate(config)
         log.info("certificate: %s", found.cert)

@@ -16,7 +16,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import msgspec
@@ -27,9 +27,9 @@ from vivavoz.app.token import TokenRoute
 from vivavoz.call.registry import CallRegistry
 from vivavoz.call.settings import CallSettings
 from vivavoz.cluster.directory import Directory, LocalDirectory, WorkerDirectory
-from vivavoz.config import Config, ConfigError, Secrets, load_secrets
+from vivavoz.config import Config, ConfigError, Secrets, Testing, load_secrets
 from vivavoz.engines.build import build_engines
-from vivavoz.engines.ports import EngineError
+from vivavoz.engines.ports import EngineError, Engines
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.engine import LeanEngine
 from vivavoz.media.opus import OpusError
@@ -46,6 +46,9 @@ from vivavoz.server.service import Service
 from vivavoz.server.store import FileStore
 from vivavoz.server.tokens import Tokens
 from vivavoz.transports.webrtc import WebRtcTransport
+
+if TYPE_CHECKING:
+    from vivavoz.testing.harness import Harness
 
 log = logging.getLogger("vivavoz")
 
@@ -92,20 +95,38 @@ class Ending:
             loop.add_signal_handler(number, self.ask)
 
 
-async def run(plan: Plan, secrets: Secrets, ending: Ending, listening: Callable[[int], None]) -> None:
+async def run(
+    plan: Plan,
+    secrets: Secrets,
+    ending: Ending,
+    listening: Callable[[int], None],
+    test_mode: Callable[[Testing, Engines], Harness | None] | None = None,
+) -> None:
     """Serve until ``ending``. ``listening`` is told the HTTP port once it answers; engines may still load.
+    ``test_mode`` makes the harness, given the default engines; None: as the configuration wants it.
 
     Raises ConfigError where it cannot start.
     """
     config = plan.config
     context = tls.server_context(tls.certificate(config)) if config.tls.enabled else None
-    media = LeanEngine(_media_config(config))
-    pool = _engine_pool(plan)
+    sets = _engine_sets(plan)
+    pool = EnginePool(config, sets)
+    harness = (test_mode or _test_mode)(config.testing, sets[config.default_engines])
+    if harness is not None and len(plan.sockets) > 1:
+        raise ConfigError("the script's [faults] are counted in one worker: --workers 1")
+    media = LeanEngine(_media_config(config)) if harness is None else harness.media(_media_config(config))
     async with contextlib.AsyncExitStack() as stack:
+        if harness is not None:
+            stack.callback(harness.close)
+        tap = harness.open_tap if harness is not None else None
         calls = await stack.enter_async_context(
-            CallRegistry(pool.engines_for, _call_settings(config), plan.tag)
+            CallRegistry(pool.engines_for, _call_settings(config), plan.tag, tap)
         )
         service = _service(plan, secrets, pool, calls, media)
+        if harness is not None:
+            service.admit = harness.admit
+            if config.testing.deterministic:
+                service.new_session_id = harness.session_id
         try:
             await media.start()
         except OpusError as error:
@@ -173,7 +194,18 @@ def _service(
     )
 
 
-def _engine_pool(plan: Plan) -> EnginePool:
+def _test_mode(testing: Testing, engines: Engines) -> Harness | None:
+    """Nothing of it stands in the way where nothing of it is asked for."""
+    from vivavoz.testing.harness import Harness
+
+    harness = Harness(testing, engines)
+    if harness.faults:
+        names = [name for name in harness.faults.__struct_fields__ if getattr(harness.faults, name)]
+        log.warning("the script lets things go wrong: %s", ", ".join(names))
+    return None if harness.idle else harness
+
+
+def _engine_sets(plan: Plan) -> dict[str, Engines]:
     sets = {}
     for name in plan.config.engine_sets_in_use():
         sockets = plan.engine_sockets.get(name)
@@ -183,7 +215,7 @@ def _engine_pool(plan: Plan) -> EnginePool:
             )
         except EngineError as error:
             raise ConfigError(f"engines {name}: {error.message}") from error
-    return EnginePool(plan.config, sets)
+    return sets
 
 
 def _media_config(config: Config) -> MediaConfig:
@@ -203,6 +235,7 @@ def _call_settings(config: Config) -> CallSettings:
         session_seconds=config.limits.session_seconds,
         input_ms=config.limits.input_ms,
         drain_seconds=config.server.drain_seconds,
+        deterministic=config.testing.deterministic,
         trace_dir=Path(config.server.trace_dir) if config.server.trace_dir else None,
     )
 

@@ -136,6 +136,8 @@ class Call:
         self._attached[attached.name] = attached
         if transport.kind != "sideband":
             self._main = attached
+            if self._tap is not None:
+                self._tap.attached(transport)
         return attached
 
     def detached(self, attached: Handle, reason: str) -> None:

@@ -30,7 +30,7 @@ class Preparing:
 
     def follow(self, options: SessionOptions) -> None:
         """Cheap where nothing has changed that the model would read."""
-        if options is self._options or not hasattr(self._llm, "prepare"):
+        if options is self._options or options.type != "realtime" or not hasattr(self._llm, "prepare"):
             return
         read = (options.model, options.instructions, options.tools, options.tool_choice)
         self._options = options

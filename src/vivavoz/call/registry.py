@@ -17,7 +17,8 @@ from vivavoz.engines.ports import Engines
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
-from vivavoz.wire.options import SessionPatch, effective_session
+from vivavoz.wire.errors import invalid_value
+from vivavoz.wire.options import AnyPatch, effective_session
 
 log = logging.getLogger("vivavoz.call")
 
@@ -76,7 +77,7 @@ class CallRegistry:
 
     def open(
         self,
-        session: SessionPatch | None,
+        session: AnyPatch | None,
         model: str | None,
         *,
         session_id: str | None = None,
@@ -95,12 +96,17 @@ class CallRegistry:
             engines = self._engines_for(options.model).for_call()
         except KeyError:
             raise UnknownModel(options.model) from None
+        transcribes = options.type == "transcription"
+        if transcribes and engines.stt is None:
+            raise invalid_value(
+                f"The model '{options.model}' has no recogniser of its own: it cannot transcribe.", "type"
+            )
         number = self._opened + 1
         fixed = number.to_bytes(16, "big") if self._settings.deterministic else None
         seed = fixed or secrets.token_bytes(16)
         duration = self._settings.session_seconds
         settings = Settings(
-            plan="converse" if engines.speech_to_speech is not None else "cascade",
+            plan="converse" if engines.speech_to_speech is not None and not transcribes else "cascade",
             judges_turns=engines.turn is not None,
             voices=self._settings.voices,
             duration_s=duration,

@@ -1,22 +1,29 @@
-"""Who listens in on a call, for logs of what it exchanged with its clients."""
+"""Who listens in on a call: for logs of what it exchanged with its clients, and for tests of clients, where a
+connection is to break after the n-th event."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Protocol
 
+from vivavoz.transports.port import Transport
 from vivavoz.wire.server_events import ServerEvent
 
 
 class Tap(Protocol):
     """Told in the order in which the call handles things, which the same input makes the same."""
 
+    def attached(self, transport: Transport) -> None:
+        """The call's own connection, observers' are not told."""
+        ...
+
     def received(self, sender: str, data: str | bytes) -> None:
         """A client's message, whatever it is. ``sender``: ``t1`` is the connection that came first."""
         ...
 
     def sent(self, event: ServerEvent, to: str | None) -> None:
-        """``to`` None: every connection. Sound that a media path plays is not told."""
+        """Before it goes to its connections. ``to`` None: every connection. Sound that a media path plays
+        is not told."""
         ...
 
     def closed(self, code: int) -> None:

@@ -90,8 +90,8 @@ def read(path: Path) -> tuple[Head, Iterator[Step]]:
         head = msgspec.msgpack.decode(next(records), type=Head)
     except StopIteration:
         raise TraceError(f"{path} is not a trace: it is empty") from None
-    except (TraceError, msgspec.DecodeError) as error:
-        raise TraceError(f"{path} is not a trace: {error}") from None
+    except (TraceError, msgspec.DecodeError):
+        raise TraceError(f"{path} is not a trace: it does not begin like one") from None
     if head.schema != SCHEMA:
         raise TraceError(f"{path} is a trace of schema {head.schema}; this is {SCHEMA}")
     return head, (_step(record, path) for record in records)

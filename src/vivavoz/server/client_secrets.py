@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 
 from aiohttp import web
 
@@ -14,7 +13,7 @@ from vivavoz.server.service import SERVICE, Service
 from vivavoz.server.store import StoreFull
 from vivavoz.wire.codec import encode
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import effective_session, session_object
+from vivavoz.wire.options import effective_session, model_of, session_object
 from vivavoz.wire.rest import ClientSecret, decode_client_secret_request
 
 log = logging.getLogger("vivavoz.server")
@@ -32,8 +31,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
     """A token for what ``body`` asks. Raises ApiError, ProtocolError."""
     asked = decode_client_secret_request(body)
     patch = asked.patch
-    in_session = patch.model if patch is not None and isinstance(patch.model, str) else None
-    named = in_session or request.query.get("model") or None
+    named = model_of(patch) or request.query.get("model") or None
     model = named or service.config.default_model
     if not service.engines.known(model):
         raise model_not_found(request, model)
@@ -41,7 +39,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
         options = effective_session(patch, model)
     except ProtocolError as error:
         raise error.under("session") from None
-    session_id = f"sess_{secrets.token_hex(16)}"
+    session_id = service.new_session_id()
     try:
         value, secret = await service.tokens.issue(
             patch,

@@ -15,7 +15,17 @@ from vivavoz.server.engine_pool import NotReady
 from vivavoz.server.errors import ApiError, unavailable
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
-from vivavoz.wire.options import AudioPatch, InputPatch, OutputPatch, SessionPatch
+from vivavoz.wire.options import (
+    AnyPatch,
+    AudioPatch,
+    InputPatch,
+    OutputPatch,
+    TranscriptionAudioPatch,
+    TranscriptionPatch,
+    check_kind,
+    kind_of,
+    model_of,
+)
 
 
 def model_not_found(request: web.Request, model: str) -> ApiError:
@@ -29,19 +39,21 @@ def model_not_found(request: web.Request, model: str) -> ApiError:
     )
 
 
-def named_model(request: web.Request, session: SessionPatch | None, principal: Principal) -> str | None:
+def named_model(request: web.Request, session: AnyPatch | None, principal: Principal) -> str | None:
     """The model that the request asks for: in the session, in the token, or in the URL, where Azure's
     clients call it ``deployment``."""
-    if session is not None and isinstance(session.model, str) and session.model:
-        return session.model
+    if (model := model_of(session)) is not None:
+        return model
     if principal.secret is not None and principal.secret.model:
         return principal.secret.model
     return request.query.get("model") or request.query.get("deployment") or None
 
 
-async def open_call(request: web.Request, principal: Principal, session: SessionPatch | None) -> OpenCall:
+async def open_call(request: web.Request, principal: Principal, session: AnyPatch | None) -> OpenCall:
     """A new call, its session from the token, changed by ``session``. Raises ApiError, ProtocolError."""
     service: Service = request.app[SERVICE]
+    await service.admit()
+    session = intended(request, session)
     secret = principal.secret
     if secret is not None and secret.session is not None:
         session = secret.session if session is None else overlay(secret.session, session)
@@ -66,10 +78,22 @@ async def open_call(request: web.Request, principal: Principal, session: Session
         raise model_not_found(request, model) from None
 
 
-def overlay(below: SessionPatch, above: SessionPatch) -> SessionPatch:
-    """``below`` as ``above`` changes it, member by member, as a ``session.update`` would."""
-    merged: SessionPatch = _overlay(below, above)
+def intended(request: web.Request, session: AnyPatch | None) -> AnyPatch | None:
+    """``intent=transcription`` in the URL begins a transcription session."""
+    if session is None and request.query.get("intent") == "transcription":
+        return TranscriptionPatch()
+    return session
+
+
+def overlay(below: AnyPatch, above: AnyPatch) -> AnyPatch:
+    """``below`` as ``above`` changes it, member by member, as a ``session.update`` would. Raises
+    ProtocolError where they are for different kinds of session."""
+    check_kind(above, kind_of(below))
+    merged: AnyPatch = _overlay(below, above)
     return merged
+
+
+_MERGED = AudioPatch | TranscriptionAudioPatch | InputPatch | OutputPatch
 
 
 def _overlay(below: Any, above: Any) -> Any:
@@ -78,7 +102,7 @@ def _overlay(below: Any, above: Any) -> Any:
         new, old = getattr(above, name), getattr(below, name)
         if new is UNSET:
             continue
-        both_merge = isinstance(new, AudioPatch | InputPatch | OutputPatch) and old is not UNSET
+        both_merge = isinstance(new, _MERGED) and old is not UNSET
         changes[name] = _overlay(old, new) if both_merge else new
     return msgspec.structs.replace(below, **changes)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -15,6 +17,14 @@ from vivavoz.server.ports import Accept, Calls
 from vivavoz.server.tokens import Tokens
 
 
+async def _admit_all() -> None:
+    return
+
+
+def _new_session_id() -> str:
+    return f"sess_{secrets.token_hex(16)}"
+
+
 @dataclass
 class Service:
     config: Config
@@ -25,6 +35,10 @@ class Service:
     accept: Accept
     directory: Directory = field(default_factory=LocalDirectory)
     placement: Placement = field(default_factory=PlaceHere)
+    admit: Callable[[], Awaitable[None]] = _admit_all
+    """Awaited once for every attempt to open a call, after its credential was found good. Raises ApiError."""
+    new_session_id: Callable[[], str] = _new_session_id
+    """For sessions that are agreed on before their call is opened."""
     draining: bool = False
     """No new calls: the worker is about to end."""
     sidebands: Counter[str] = field(default_factory=Counter)

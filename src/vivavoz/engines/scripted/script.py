@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
+
+from vivavoz.engines.scripted.faults import Faults
 
 Milliseconds = Annotated[float, Meta(ge=0, le=600_000)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -135,6 +138,8 @@ class Script(_Table, frozen=True):
     """How complete the turn detector finds each utterance; the last of a list holds for all that follow."""
     defaults: Defaults = Defaults()
     turn: list[Turn] = []
+    faults: Faults = Faults()
+    """What goes wrong around the engines."""
 
     def __post_init__(self) -> None:
         if self.turn_probability == []:
@@ -144,9 +149,15 @@ class Script(_Table, frozen=True):
     def parse(cls, text: str, name: str = "script") -> Script:
         """Read a script's text; ``name`` stands for the file in errors. Raises :class:`ScriptError`."""
         try:
-            return msgspec.convert(tomllib.loads(text), cls)
+            return cls.of(tomllib.loads(text), name)
         except tomllib.TOMLDecodeError as error:
             raise ScriptError(f"{name}: not TOML: {error}") from None
+
+    @classmethod
+    def of(cls, tables: Mapping[str, Any], name: str = "script") -> Script:
+        """A script from what its file would hold. Raises :class:`ScriptError`."""
+        try:
+            return msgspec.convert(tables, cls)
         except msgspec.ValidationError as error:
             what, _, where = str(error).partition(" - at `$")
             key = where.rstrip("`").lstrip(".") or "(top level)"
@@ -162,6 +173,25 @@ class Script(_Table, frozen=True):
         except UnicodeDecodeError:
             raise ScriptError(f"{path}: not UTF-8 text") from None
         return cls.parse(text, str(path))
+
+    def in_no_time(self) -> Script:
+        """The same script without its delays."""
+        turns = [
+            msgspec.structs.replace(
+                turn,
+                delays=Delays(),
+                then=turn.then
+                if isinstance(turn.then, str)
+                else [msgspec.structs.replace(step, delays=Delays()) for step in turn.then],
+            )
+            for turn in self.turn
+        ]
+        return msgspec.structs.replace(
+            self,
+            turn=turns,
+            defaults=msgspec.structs.replace(self.defaults, delays=Delays()),
+            faults=msgspec.structs.replace(self.faults, handshake=[]),
+        )
 
     @classmethod
     def default(cls) -> Script:
