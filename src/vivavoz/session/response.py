@@ -18,6 +18,7 @@ from vivavoz.session.jobs import Jobs, Kind
 from vivavoz.session.output import Output
 from vivavoz.session.playout import Playout
 from vivavoz.wire.base import Data, replace
+from vivavoz.wire.codec import is_json
 from vivavoz.wire.items import FunctionCall, Item, ItemStatus, Message, OutputAudio, OutputText
 from vivavoz.wire.options import AudioFormat, FunctionTool, Modality, ToolChoice, Voice
 from vivavoz.wire.responses import (
@@ -162,7 +163,7 @@ class Response(Data):
     def add_call(self, stage: Stage, index: int, name: str, arguments: str) -> None:
         call = next((o for o in self.outputs if isinstance(o, CallOutput) and o.index == index), None)
         if call is None:
-            self._complete_last()
+            self._complete_earlier()
             ids = stage.out.ids
             call = CallOutput(item_id=ids.next("item"), call_id=ids.next("call"), index=index, name=name)
             self.outputs.append(call)
@@ -195,7 +196,7 @@ class Response(Data):
     def end_reply(self) -> None:
         """The model is done."""
         self.replied, self.job = True, None
-        self._complete_last()
+        self._complete_all()
 
     # ---------------------------------------------------------------------------- what goes out
 
@@ -256,15 +257,21 @@ class Response(Data):
     def _current(self) -> OutputItem | None:
         return self.outputs[self.cursor] if self.cursor < len(self.outputs) else None
 
-    def _complete_last(self) -> None:
-        if self.outputs:
-            self.outputs[-1].complete = True
+    def _complete_all(self) -> None:
+        for output in self.outputs[self.cursor :]:
+            output.complete = True
+
+    def _complete_earlier(self) -> None:
+        """Another call begins. Parallel calls may come in interleaved pieces: one whose arguments are not
+        whole yet waits for the rest of them."""
+        for output in self.outputs[self.cursor :]:
+            output.complete = isinstance(output, MessageOutput) or is_json(output.arguments + output.waiting)
 
     def _message(self, stage: Stage) -> MessageOutput:
         last = self.outputs[-1] if self.outputs else None
         if isinstance(last, MessageOutput) and not last.complete:
             return last
-        self._complete_last()
+        self._complete_all()
         message = MessageOutput(item_id=stage.out.ids.next("item"), modality=self.plan.modality)
         self.outputs.append(message)
         return message

@@ -84,6 +84,15 @@ def plain(value: msgspec.Struct) -> dict[str, Any]:
     return built
 
 
+def is_json(text: str) -> bool:
+    """Whether ``text`` is one JSON value, whole."""
+    try:
+        msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return False
+    return True
+
+
 def pack(value: Any) -> bytes:
     """A compact binary form of the session's own state and of traces (MessagePack)."""
     return msgspec.msgpack.encode(value)
