@@ -306,7 +306,7 @@ def _failed_while_speaking(state: State, job: int, failure: tuple[str, str] | No
     """The recogniser gave up in the middle of a turn: remembered until the turn is committed."""
     if state.spoke is not None and state.spoke.transcription == job:
         state.spoke.transcription = None
-        state.spoke.failure = failure or ("transcription_failed", "The audio could not be transcribed.")
+        state.spoke.failure = failure or ("audio_unintelligible", "The audio could not be transcribed.")
 
 
 # ------------------------------------------------------------------------------------- playout
