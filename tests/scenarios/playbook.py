@@ -56,9 +56,10 @@ from vivavoz.session import effects, inputs
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
-from vivavoz.wire.codec import decode, decode_client_event, encode
+from vivavoz.wire.codec import decode_client_event, encode
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import SessionOptions, SessionPatch, effective_session
+from vivavoz.wire.options import SessionOptions, effective_session
+from vivavoz.wire.rest import decode_session
 
 BYTES_PER_MS = 48
 FRAME_MS = 20
@@ -264,7 +265,7 @@ class Player:
                 self.settings = msgspec.structs.replace(self.settings, **_tuples(members_of(rest)))
                 return []
             case "options":
-                patch = decode(json.dumps(members_of(rest)), SessionPatch)
+                patch = decode_session(json.dumps(members_of(rest)))
                 self.options = effective_session(patch, SessionOptions().model)
                 return []
             case "show":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,6 +12,14 @@ from typing import Any
 import aiohttp
 import pytest
 from openai import AsyncAzureOpenAI, AsyncOpenAI
+from openai.types.realtime import (
+    RealtimeTranscriptionSessionCreateRequest,
+    RealtimeTranscriptionSessionCreateResponse,
+)
+from openai.types.realtime.realtime_transcription_session_audio_input_param import (
+    RealtimeTranscriptionSessionAudioInputParam as AudioInput,
+)
+from websockets.exceptions import InvalidStatus
 
 from vivavoz import worker
 from vivavoz.config import Config, Limits, Secrets, Server
@@ -114,6 +123,50 @@ async def test_the_sdk_talks_with_the_key_and_with_a_client_secret(prefix: str, 
             assert created.session.instructions == "Be brief."
             assert created.session.id == secret.session.id
             assert "Good evening" in await say(connection, "Good evening")
+
+
+async def test_the_sdk_has_speech_written_down(tmp_path: Path) -> None:
+    """A transcription session, from the URL and from a client secret; it is the same to the SDK's types."""
+    sound = base64.b64encode(bytes(24_000)).decode()
+    heard: AudioInput = {"turn_detection": None, "transcription": {"model": "whisper-1"}}
+    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(20):
+        async with AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client:
+            secret = await client.realtime.client_secrets.create(
+                session={"type": "transcription", "audio": {"input": heard}}
+            )
+            assert isinstance(secret.session, RealtimeTranscriptionSessionCreateResponse)
+            assert secret.session.object == "realtime.transcription_session"
+        for key, query in ((KEY, {"intent": "transcription"}), (secret.value, {})):
+            async with (
+                AsyncOpenAI(base_url=url + "/v1", api_key=key) as client,
+                client.realtime.connect(extra_query=query) as connection,
+            ):
+                created = await connection.recv()
+                assert created.type == "session.created"
+                assert isinstance(created.session, RealtimeTranscriptionSessionCreateRequest)
+                await connection.session.update(session={"type": "transcription", "audio": {"input": heard}})
+                await connection.input_audio_buffer.append(audio=sound)
+                await connection.input_audio_buffer.commit()
+                async for event in connection:
+                    assert not event.type.startswith("response")
+                    if event.type == "conversation.item.input_audio_transcription.completed":
+                        break
+
+
+async def test_a_secret_for_one_kind_of_session_opens_no_other(tmp_path: Path) -> None:
+    async with (
+        serving(config(tmp_path), KEY) as url,
+        AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client,
+    ):
+        secret = await client.realtime.client_secrets.create(session={"type": "realtime"})
+        with pytest.raises(InvalidStatus) as refused:
+            async with (
+                AsyncOpenAI(base_url=url + "/v1", api_key=secret.value) as stranger,
+                stranger.realtime.connect(extra_query={"intent": "transcription"}),
+            ):
+                pass
+        assert refused.value.response.status_code == 400
+        assert b"is not allowed" in refused.value.response.body
 
 
 async def test_azures_client_talks(tmp_path: Path) -> None:

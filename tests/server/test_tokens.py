@@ -34,7 +34,7 @@ def tokens(store: Store | None = None, clock: Clock | None = None) -> Tokens:
 
 
 def session(instructions: str = PROMPT) -> SessionPatch:
-    return SessionPatch(type="realtime", model="gpt-realtime", instructions=instructions)
+    return SessionPatch(model="gpt-realtime", instructions=instructions)
 
 
 async def test_a_token_brings_back_what_was_put_in() -> None:
@@ -48,8 +48,8 @@ async def test_a_token_brings_back_what_was_put_in() -> None:
 
 async def test_only_what_was_set_comes_back_set() -> None:
     issuer = tokens()
-    value, _ = await issuer.issue(SessionPatch(type="realtime"), session_id="s", seconds=10)
-    assert (await issuer.open(value)).session == SessionPatch(type="realtime")
+    value, _ = await issuer.issue(SessionPatch(), session_id="s", seconds=10)
+    assert (await issuer.open(value)).session == SessionPatch()
     value, _ = await issuer.issue(None, session_id="s", seconds=10)
     assert (await issuer.open(value)).session is None
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from vivavoz.wire.options import SessionObject
 from vivavoz.wire.rest import ClientSecret, error_body
 
 Mint = Callable[[web.Request, bytes], Awaitable[ClientSecret]]
@@ -43,6 +44,7 @@ class TokenRoute:
         if model := request.query.get("model"):
             session["model"] = model
         secret = await self._mint(request, msgspec.json.encode({"session": session}))
+        assert isinstance(secret.session, SessionObject)
         answer = {
             "token": secret.value,
             "expires_at": secret.expires_at,

@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from vivavoz.config import Limits
 from vivavoz.server.errors import ApiError
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import SessionPatch
+from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.rest import decode_session
 
 BODY_S = 30.0
@@ -24,7 +24,7 @@ _MAX_PARTS = 16
 
 class Offer(NamedTuple):
     sdp: str
-    session: SessionPatch | None
+    session: AnyPatch | None
 
 
 async def read_body(request: web.Request, limit: int, what: str = "request body") -> bytes:
@@ -96,7 +96,7 @@ async def _read_form(request: web.Request, limits: Limits) -> Offer:
         raise ApiError(
             400, "Missing required parameter: 'sdp'.", code="missing_required_parameter", param="sdp"
         )
-    session: SessionPatch | None = None
+    session: AnyPatch | None = None
     if parts.get("session", b"").strip():
         try:
             session = decode_session(parts["session"])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from vivavoz.transports.port import Attachment, Transport
-from vivavoz.wire.options import SessionPatch
+from vivavoz.wire.options import AnyPatch
 
 
 class OpenCall(Protocol):
@@ -32,7 +32,7 @@ class Calls(Protocol):
 
     def open(
         self,
-        session: SessionPatch | None,
+        session: AnyPatch | None,
         model: str | None,
         *,
         session_id: str | None = None,

@@ -20,7 +20,7 @@ import msgspec
 from vivavoz.server.sealing import NotOurs, Sealer
 from vivavoz.server.store import Store
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import SessionPatch
+from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.rest import decode_session
 
 PREFIX = "ek_"
@@ -49,7 +49,7 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     issued_at: int
     """Unix seconds, as is ``expires_at``."""
     expires_at: int
-    session: SessionPatch | None
+    session: AnyPatch | None
     model: str | None = None
     """The model's name where the session names none."""
 
@@ -74,7 +74,7 @@ class Tokens:
         self._clock = clock
 
     async def issue(
-        self, session: SessionPatch | None, *, session_id: str, seconds: int, model: str | None = None
+        self, session: AnyPatch | None, *, session_id: str, seconds: int, model: str | None = None
     ) -> tuple[str, ClientSecret]:
         """A new token and what it says. Raises StoreFull."""
         now = int(self._clock())
@@ -144,7 +144,7 @@ class Tokens:
             raise _forged() from error
 
 
-def _session(patch: bytes | None) -> SessionPatch | None:
+def _session(patch: bytes | None) -> AnyPatch | None:
     try:
         return decode_session(patch) if patch is not None else None
     except ProtocolError:

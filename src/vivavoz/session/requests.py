@@ -36,8 +36,10 @@ from vivavoz.wire.options import (
     AudioFormat,
     NamedFunction,
     SessionOptions,
+    SessionPatch,
     check_modalities,
     merge,
+    model_of,
     session_object,
     voice_name,
 )
@@ -59,7 +61,7 @@ MIN_COMMIT_MS = 100
 def session_update(state: State, out: Output, event: SessionUpdate) -> None:
     """A deep merge; invalid: one error, nothing applied. Answered every time, even where nothing changed."""
     patch = event.session
-    if state.settings.model_given:
+    if state.settings.model_given and isinstance(patch, SessionPatch):
         # The model cannot change after creation. Clients repeat it (some, a default of their own), so
         # naming one is no error: it counts only where nobody has named one before.
         patch = replace(patch, model=UNSET)
@@ -74,7 +76,7 @@ def session_update(state: State, out: Output, event: SessionUpdate) -> None:
             )
     except ProtocolError as error:
         raise error.under("session") from None
-    if patch.model is not UNSET:
+    if model_of(patch) is not None:
         state.settings = replace(state.settings, model_given=True)
     _switch_turn_detection(state, out, options)
     state.options = options
@@ -276,6 +278,8 @@ def item_delete(state: State, out: Output, event: ConversationItemDelete) -> Non
 
 
 def response_create(state: State, out: Output, event: ResponseCreate) -> None:
+    if state.options.type == "transcription":
+        raise invalid_value("'response.create' is not available in transcription sessions.", "type")
     patch = event.response if isinstance(event.response, ResponsePatch) else ResponsePatch()
     out_of_band = patch.conversation == "none"
     try:

@@ -8,7 +8,7 @@ from msgspec import Meta
 
 from vivavoz.wire.base import UNSET, Closed, UnsetType
 from vivavoz.wire.items import Item
-from vivavoz.wire.options import SessionPatch
+from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.responses import ResponsePatch
 
 EventId = Annotated[str, Meta(max_length=512)] | None | UnsetType
@@ -17,7 +17,7 @@ Position = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class SessionUpdate(Closed, tag_field="type", tag="session.update"):
-    session: SessionPatch
+    session: AnyPatch
     event_id: EventId = UNSET
 
 

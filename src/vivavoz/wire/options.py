@@ -6,6 +6,9 @@ Three shapes of the same thing (Realtime reference, "Session"):
 * :class:`SessionOptions` is what is in force: every member present, null where it is off.
 * :class:`SessionObject` is what the server sends: the options with the session's identity.
 
+A session only transcribes where it began with a :class:`TranscriptionPatch`; its object shows no more than
+what can be set then.
+
 An update is a deep merge: an absent member stays as it was, null clears it. ``audio``, ``audio.input`` and
 ``audio.output`` are merged member by member; everything below them is replaced whole, its own absent members
 taking their defaults (recorded behaviour of the hosted services).
@@ -25,6 +28,9 @@ Modality = Literal["text", "audio"]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
 Milliseconds = Annotated[int, Meta(ge=0, le=600_000)]
 Speed = Annotated[float, Meta(ge=0.25, le=1.5)]
+Kind = Literal["realtime", "transcription"]
+"""What a session is for."""
+Include = list[Literal["item.input_audio_transcription.logprobs"]]
 MaxTokens = Annotated[int, Meta(ge=1, le=4096)] | Literal["inf"]
 
 VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
@@ -168,10 +174,7 @@ class AudioPatch(Closed):
     output: OutputPatch | UnsetType = UNSET
 
 
-class SessionPatch(Closed, omit_defaults=True):
-    """``type`` is required on the wire; see :data:`vivavoz.wire.codec`."""
-
-    type: Literal["realtime"]
+class SessionPatch(Closed, omit_defaults=True, tag_field="type", tag="realtime"):
     model: str | UnsetType = UNSET
     output_modalities: list[Modality] | UnsetType = UNSET
     instructions: str | UnsetType = UNSET
@@ -181,9 +184,39 @@ class SessionPatch(Closed, omit_defaults=True):
     max_output_tokens: MaxTokens | UnsetType = UNSET
     tracing: Literal["auto"] | Tracing | UnsetType | None = UNSET
     truncation: Truncation | UnsetType = UNSET
-    include: list[Literal["item.input_audio_transcription.logprobs"]] | UnsetType | None = UNSET
+    include: Include | UnsetType | None = UNSET
     prompt: UnsetType | None = UNSET
     """Stored prompts are refused by type; null (which clients send) is accepted."""
+
+
+class TranscriptionAudioPatch(Closed):
+    input: InputPatch | UnsetType = UNSET
+
+
+class TranscriptionPatch(Closed, omit_defaults=True, tag_field="type", tag="transcription"):
+    audio: TranscriptionAudioPatch | UnsetType = UNSET
+    include: Include | UnsetType | None = UNSET
+
+
+AnyPatch = SessionPatch | TranscriptionPatch
+
+
+def kind_of(patch: AnyPatch) -> Kind:
+    return "transcription" if isinstance(patch, TranscriptionPatch) else "realtime"
+
+
+def model_of(patch: AnyPatch | None) -> str | None:
+    """The model that a patch names."""
+    named = patch.model if isinstance(patch, SessionPatch) else None
+    return named if isinstance(named, str) and named else None
+
+
+def check_kind(patch: AnyPatch, kind: Kind) -> None:
+    """What a session is for is settled when it begins. Raises :class:`ProtocolError`."""
+    if kind_of(patch) != kind:
+        raise invalid_value(
+            f"Passing a {kind_of(patch)} session update event to a {kind} session is not allowed.", "type"
+        )
 
 
 # ------------------------------------------------------------------------------------- in force
@@ -210,7 +243,7 @@ class AudioOptions(Fixed, frozen=True):
 class SessionOptions(Fixed, frozen=True):
     """Everything in force, in the order in which the hosted services write it."""
 
-    type: Literal["realtime"] = "realtime"
+    type: Kind = "realtime"
     model: str = "gpt-realtime"
     output_modalities: list[Modality] = msgspec.field(default_factory=lambda: ["audio"])
     instructions: str = DEFAULT_INSTRUCTIONS
@@ -242,8 +275,33 @@ class SessionObject(Fixed, frozen=True):
     include: list[str] | None
 
 
-def session_object(options: SessionOptions, session_id: str, expires_at: int) -> SessionObject:
+class TranscriptionAudio(Fixed, frozen=True):
+    input: InputOptions
+
+
+class TranscriptionObject(Fixed, frozen=True):
+    type: str
+    object: str
+    id: str
+    expires_at: int
+    audio: TranscriptionAudio
+    include: list[str] | None
+
+
+AnySessionObject = SessionObject | TranscriptionObject
+
+
+def session_object(options: SessionOptions, session_id: str, expires_at: int) -> AnySessionObject:
     """The wire's session object. ``expires_at``: Unix seconds, 0 in the answer that mints a secret."""
+    if options.type == "transcription":
+        return TranscriptionObject(
+            type="transcription",
+            object="realtime.transcription_session",
+            id=session_id,
+            expires_at=expires_at,
+            audio=TranscriptionAudio(input=options.audio.input),
+            include=options.include,
+        )
     members = {name: getattr(options, name) for name in SessionOptions.__struct_fields__}
     return SessionObject(object="realtime.session", id=session_id, expires_at=expires_at, **members)
 
@@ -251,9 +309,12 @@ def session_object(options: SessionOptions, session_id: str, expires_at: int) ->
 # ------------------------------------------------------------------------------------- merging
 
 
-def merge(options: SessionOptions, patch: SessionPatch) -> SessionOptions:
+def merge(options: SessionOptions, patch: AnyPatch) -> SessionOptions:
     """``options`` as ``patch`` changes them. Raises :class:`ProtocolError` (params seen from the session)
     and changes nothing where a value contradicts another."""
+    check_kind(patch, options.type)
+    if isinstance(patch, TranscriptionPatch):
+        return _listening(_merge(options, patch))
     if patch.output_modalities is not UNSET:
         check_modalities(patch.output_modalities, "output_modalities")
     merged: SessionOptions = _merge(options, patch)
@@ -280,24 +341,41 @@ def voice_name(voice: Voice) -> str:
     return voice if isinstance(voice, str) else voice.id
 
 
-def effective_session(patch: SessionPatch | None, model: str) -> SessionOptions:
+def effective_session(patch: AnyPatch | None, model: str) -> SessionOptions:
     """The options a new session starts with. An empty ``instructions`` keeps the default at minting time
-    (recorded); ``model`` is what the URL or the token says and yields to the patch's."""
+    (recorded); ``model`` is what the URL or the token says and yields to the patch's. A transcription session
+    transcribes before it is told how."""
     options = SessionOptions(model=model)
     if patch is None:
         return options
+    if isinstance(patch, TranscriptionPatch):
+        listening = AudioOptions(input=InputOptions(transcription=Transcription()))
+        return merge(SessionOptions(type="transcription", model=model, audio=listening), patch)
     if patch.instructions == "":
         patch = msgspec.structs.replace(patch, instructions=UNSET)
     return merge(options, patch)
+
+
+def _listening(options: SessionOptions) -> SessionOptions:
+    """Turns are found as ever, but nothing answers them."""
+    rule = options.audio.input.turn_detection
+    if rule is None:
+        return options
+    if isinstance(rule, ServerVad) and rule.idle_timeout_ms is not None:
+        where = "audio.input.turn_detection.idle_timeout_ms"
+        raise invalid_value(f"'{where}' is not available in transcription sessions.", where)
+    rule = msgspec.structs.replace(rule, create_response=False, interrupt_response=False)
+    heard = msgspec.structs.replace(options.audio.input, turn_detection=rule)
+    return msgspec.structs.replace(options, audio=msgspec.structs.replace(options.audio, input=heard))
 
 
 def _merge(base: Any, patch: Any) -> Any:
     changes: dict[str, Any] = {}
     for name in patch.__struct_fields__:
         value = getattr(patch, name)
-        if value is UNSET or name == "type":
+        if value is UNSET:
             continue
-        if isinstance(value, AudioPatch | InputPatch | OutputPatch):
+        if isinstance(value, AudioPatch | TranscriptionAudioPatch | InputPatch | OutputPatch):
             value = _merge(getattr(base, name), value)
         elif isinstance(value, NoTurnDetection):
             value = None
@@ -310,6 +388,8 @@ def _merge(base: Any, patch: Any) -> Any:
 __all__ = [
     "PCM",
     "VOICES",
+    "AnyPatch",
+    "AnySessionObject",
     "AudioFormat",
     "FunctionTool",
     "NamedFunction",
@@ -319,9 +399,13 @@ __all__ = [
     "SessionObject",
     "SessionOptions",
     "SessionPatch",
+    "TranscriptionPatch",
+    "check_kind",
     "check_modalities",
     "effective_session",
+    "kind_of",
     "merge",
+    "model_of",
     "session_object",
     "voice_name",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from msgspec import Meta
 
 from vivavoz.wire.base import UNSET, Closed, Data, UnsetType
 from vivavoz.wire.codec import decode, encode
-from vivavoz.wire.options import SessionObject, SessionPatch
+from vivavoz.wire.options import AnyPatch, AnySessionObject
 
 DEFAULT_SECRET_SECONDS = 600
 
@@ -20,7 +20,7 @@ class ExpiresAfter(Closed):
 
 class ClientSecretRequest(Closed):
     expires_after: ExpiresAfter | UnsetType | None = UNSET
-    session: SessionPatch | UnsetType | None = UNSET
+    session: AnyPatch | UnsetType | None = UNSET
 
     @property
     def expires_after_seconds(self) -> int | None:
@@ -28,14 +28,14 @@ class ClientSecretRequest(Closed):
         return self.expires_after.seconds if isinstance(self.expires_after, ExpiresAfter) else None
 
     @property
-    def patch(self) -> SessionPatch | None:
-        return self.session if isinstance(self.session, SessionPatch) else None
+    def patch(self) -> AnyPatch | None:
+        return self.session if isinstance(self.session, AnyPatch) else None
 
 
 class ClientSecret(Data):
     value: str
     expires_at: int
-    session: SessionObject
+    session: AnySessionObject
 
 
 class HttpErrorDetail(Data):
@@ -54,9 +54,10 @@ def decode_client_secret_request(body: bytes) -> ClientSecretRequest:
     return decode(body, ClientSecretRequest) if body.strip() else ClientSecretRequest()
 
 
-def decode_session(body: str | bytes) -> SessionPatch:
+def decode_session(body: str | bytes) -> AnyPatch:
     """The ``session`` part of a call. Raises :class:`~vivavoz.wire.errors.ProtocolError`."""
-    return decode(body, SessionPatch)
+    patch: AnyPatch = decode(body, cast(Any, AnyPatch))
+    return patch
 
 
 def error_body(

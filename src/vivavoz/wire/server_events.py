@@ -9,7 +9,7 @@ from typing import Literal
 
 from vivavoz.wire.base import UNSET, Data, UnsetType, tag_of
 from vivavoz.wire.items import Item
-from vivavoz.wire.options import SessionObject
+from vivavoz.wire.options import AnySessionObject
 from vivavoz.wire.responses import ResponseObject
 
 
@@ -28,12 +28,12 @@ class ErrorEvent(Data, tag_field="type", tag="error"):
 
 class SessionCreated(Data, tag_field="type", tag="session.created"):
     event_id: str
-    session: SessionObject
+    session: AnySessionObject
 
 
 class SessionUpdated(Data, tag_field="type", tag="session.updated"):
     event_id: str
-    session: SessionObject
+    session: AnySessionObject
 
 
 # ------------------------------------------------------------------------------------- conversation
