@@ -93,6 +93,13 @@ def test_onset_is_seen_in_the_frame_that_holds_it() -> None:
     assert frames[50]
 
 
+@pytest.mark.parametrize("lead", range(0, FRAME, 60))
+def test_a_call_that_opens_with_a_hissed_consonant_is_speech(lead: int) -> None:
+    word = np.frombuffer(say("six", "echo", 1.0), dtype="<i2") / 32768
+    sound = np.concatenate([np.zeros(RATE + lead), word, np.zeros(RATE)])
+    assert speech(pcm(sound)).sum() >= 8
+
+
 def test_a_held_tone_stays_speech() -> None:
     assert speech(pcm(tone(20, -20))).all()
 

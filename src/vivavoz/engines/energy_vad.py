@@ -32,6 +32,8 @@ SLOPE_DB = 2.0
 RELEASE = 0.6
 """What is left of the last probability one frame later; one frame of hang-over bridges a plosive."""
 START_FLOOR_DB = -60.0
+LOUDEST_START_FLOOR_DB = -42.0
+"""No first frame is taken for a louder background: it may be the hiss that a word begins with."""
 FALL = 0.25
 """Share of the way down that the floor goes in one frame."""
 SLOWEST_RISE_DB, FASTEST_RISE_DB = 0.02, 0.35
@@ -99,7 +101,8 @@ class EnergyVadStream:
         noisiness = min(1.0, max(0.0, (flat - TONAL) / (NOISY - TONAL)))
         if self._floor is None:
             # A call that opens in noise has that noise for its background; one that opens with a voice not.
-            self._floor = START_FLOOR_DB + noisiness * max(0.0, level - START_FLOOR_DB)
+            background = min(level, LOUDEST_START_FLOOR_DB)
+            self._floor = START_FLOOR_DB + noisiness * max(0.0, background - START_FLOOR_DB)
         threshold = max(self._floor + MARGIN_DB, LOWEST_SPEECH_DB)
         instant = 1.0 / (1.0 + math.exp(min(50.0, (threshold - level) / SLOPE_DB)))
         if level < self._floor:
