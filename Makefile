@@ -16,7 +16,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve models test test-setup check bench clean
+.PHONY: help setup serve test test-setup check bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -24,17 +24,8 @@ help:
 setup:
 	@$(PYTHON) scripts/setup.py run
 
-# No failure here stops the service: what is missing is said, and the scripted brain answers in its place.
-models: setup
-	@$(BIN)/vivavoz models fetch || \
-	  echo "vivavoz: some models could not be fetched; the service starts with what there is (see the page and /healthz)."
-
 serve: setup
-	@case "$(ENGINES) $(ARGS)" in \
-	  *scripted*) ;; \
-	  *) $(MAKE) --no-print-directory models ;; \
-	esac
-	@exec $(BIN)/vivavoz serve --engines $(ENGINES) --local-media $(ARGS)
+	@exec scripts/serve $(ENGINES) $(ARGS)
 
 test-setup:
 	@$(PYTHON) scripts/setup.py test
@@ -43,7 +34,8 @@ check: test-setup
 	@scripts/check
 
 # The suite runs even where a check failed, so that one run shows all that is wrong; its closing line comes last.
-test: test-setup models
+test: test-setup
+	@$(BIN)/vivavoz models fetch || echo "==> some models are missing: tests that need them are skipped"
 	@scripts/check; checked=$$?; \
 	[ $$checked -eq 0 ] || echo "==> the checks failed (see above)"; \
 	echo "==> pytest"; \

@@ -295,7 +295,13 @@ def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]
     environment = os.environ if environment is None else environment
     secrets = ("VIVAVOZ_API_KEY", "VIVAVOZ_TOKEN_SECRET")
     known = {*ENVIRONMENT, *secrets, *(name + "_FILE" for name in secrets), "VIVAVOZ_CONFIG"}
-    known_prefixes = ("VIVAVOZ_MODELS", "VIVAVOZ_ALLOW_HUB", "VIVAVOZ_CHROMIUM", "VIVAVOZ_TEST_")
+    known_prefixes = (
+        "VIVAVOZ_CACHE",
+        "VIVAVOZ_MODELS",
+        "VIVAVOZ_ALLOW_HUB",
+        "VIVAVOZ_CHROMIUM",
+        "VIVAVOZ_TEST_",
+    )
     return sorted(
         name
         for name in environment
