@@ -14,7 +14,8 @@ from tests.scenarios.playbook import Player, scenarios
 from tests.wire import beta_oracle
 from vivavoz.session.effects import Send
 from vivavoz.wire.base import tag_of
-from vivavoz.wire.beta.outgoing import error_to_beta, session_to_beta, to_beta
+from vivavoz.wire.beta.items import is_known, item_to_beta
+from vivavoz.wire.beta.outgoing import error_to_beta, response_to_beta, session_to_beta, to_beta
 from vivavoz.wire.beta.tables import SERVER_EVENTS
 from vivavoz.wire.codec import decode, plain
 from vivavoz.wire.errors import ProtocolError
@@ -29,6 +30,7 @@ from vivavoz.wire.items import (
     OutputText,
 )
 from vivavoz.wire.options import SessionPatch, effective_session, session_object
+from vivavoz.wire.rest import decode_session
 from vivavoz.wire.server_events import (
     WEBRTC_FILTER,
     ConversationItemAdded,
@@ -41,9 +43,6 @@ from vivavoz.wire.server_events import (
     SessionCreated,
     SessionUpdated,
 )
-
-NEVER_SENT = {"transcription_session.updated", "rate_limits.updated"}
-"""Beta events that no GA event of ours becomes: there is no such session, or no such event yet."""
 
 
 def sent(event: ServerEvent) -> list[dict[str, Any]]:
@@ -82,7 +81,7 @@ def test_the_table_names_every_event_of_ours_and_of_the_ga_sdk() -> None:
 def test_every_name_it_gives_is_one_of_the_beta_sdks() -> None:
     given = {name for name in SERVER_EVENTS.values() if name is not None}
     assert given <= set(beta_oracle.SERVER_EVENTS)
-    assert set(beta_oracle.SERVER_EVENTS) - given <= NEVER_SENT
+    assert set(beta_oracle.SERVER_EVENTS) - given == {"transcription_session.updated"}
 
 
 def test_no_event_that_the_beta_lacks_is_sent() -> None:
@@ -183,6 +182,36 @@ def test_an_update_is_answered_by_one_event_with_everything_flat() -> None:
     assert not flat.keys() & {"type", "audio", "output_modalities", "max_output_tokens", "truncation"}
 
 
+def test_a_session_that_only_transcribes_has_events_of_its_own() -> None:
+    asked = {"type": "transcription", "audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+    options = effective_session(decode_session(json.dumps(asked)), "m")
+    session = session_object(options, "sess_1", 5)
+    created = told(SessionCreated(event_id="event_1", session=session))
+    assert created["type"] == "transcription_session.created"
+    assert created["session"] == {
+        "id": "sess_1",
+        "object": "realtime.transcription_session",
+        "expires_at": 5,
+        "input_audio_noise_reduction": None,
+        "turn_detection": {
+            "type": "server_vad",
+            "threshold": 0.5,
+            "prefix_padding_ms": 300,
+            "silence_duration_ms": 200,
+            "create_response": False,
+            "interrupt_response": False,
+        },
+        "input_audio_format": "pcm16",
+        "input_audio_transcription": {"model": "whisper-1", "language": None, "prompt": None},
+        "client_secret": None,
+        "include": None,
+        "modalities": ["audio", "text"],
+    }
+    updated = told(SessionUpdated(event_id="event_2", session=session))
+    assert updated["type"] == "transcription_session.updated"
+    assert updated["session"] == created["session"]
+
+
 def test_a_custom_voice_is_told_by_its_id() -> None:
     options = effective_session(patch({"audio": {"output": {"voice": {"id": "voice_7"}}}}), "m")
     assert session_to_beta(plain(session_object(options, "sess_1", 1)))["voice"] == "voice_7"
@@ -213,6 +242,25 @@ def test_an_item_is_created_once(item: Item, content: Any) -> None:
     assert added["item"]["object"] == "realtime.item"
     assert added["item"].get("content") == content
     assert sent(ConversationItemDone(event_id="event_2", previous_item_id="root", item=item)) == []
+
+
+def test_images_are_left_out_and_so_are_items_of_kinds_the_beta_never_had() -> None:
+    image = {"type": "input_image", "image_url": "data:,"}
+    kept = item_to_beta({"type": "message", "content": [image, {"type": "input_text", "text": "a"}]})
+    assert kept["content"] == [{"type": "input_text", "text": "a"}]
+    assert not is_known({"type": "mcp_list_tools"})
+    response = {"output": [{"type": "mcp_call", "id": "i"}, {"type": "function_call", "id": "j"}]}
+    assert [item["id"] for item in response_to_beta(response)["output"]] == ["j"]
+
+
+def test_other_tools_than_functions_are_not_told_of() -> None:
+    session = {
+        "tools": [{"type": "mcp", "server_label": "x"}, {"type": "function", "name": "look"}],
+        "tool_choice": {"type": "mcp", "server_label": "x"},
+    }
+    flat = session_to_beta(session)
+    assert flat["tools"] == [{"type": "function", "name": "look"}]
+    assert flat["tool_choice"] == "auto"
 
 
 def test_sound_travels_as_base64() -> None:

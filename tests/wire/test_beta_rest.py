@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from openai.types.beta.realtime import SessionCreateResponse
+from openai.types.beta.realtime import SessionCreateResponse, TranscriptionSession
 from pydantic import TypeAdapter
 
 from vivavoz.wire.beta.rest import request_error_to_beta, secret_request_to_ga, secret_to_beta
@@ -60,6 +60,26 @@ def test_mistakes_are_named_as_the_body_has_them(body: Any, code: str, param: st
     error = refusal(body)
     assert (error.code, error.param) == (code, param)
     assert "session." not in error.message
+
+
+def test_a_transcription_session_is_asked_for() -> None:
+    body = {
+        "input_audio_transcription": {"model": "whisper-1"},
+        "client_secret": {"expires_at": {"anchor": "created_at", "seconds": 90}},
+    }
+    ga = secret_request_to_ga(json.dumps(body).encode(), "transcription")
+    request = decode_client_secret_request(ga)
+    assert request.expires_after_seconds == 90
+    options = effective_session(request.patch, "m")
+    assert options.type == "transcription"
+    told = json.loads(
+        secret_to_beta(ClientSecret(value="ek_1", expires_at=7, session=session_object(options, "sess_1", 0)))
+    )
+    answer = TypeAdapter(TranscriptionSession).validate_python(told, strict=True)
+    assert (answer.client_secret.value, answer.client_secret.expires_at) == ("ek_1", 7)
+    assert told["object"] == "realtime.transcription_session"
+    assert answer.input_audio_transcription is not None
+    assert answer.input_audio_transcription.model == "whisper-1"
 
 
 def test_the_answer_is_what_the_sdk_reads() -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from vivavoz.wire.beta.items import item_to_ga
-from vivavoz.wire.beta.tables import RESPONSE, SESSION, Member
-from vivavoz.wire.errors import ProtocolError, invalid_value, unknown
+from vivavoz.wire.beta.tables import RESPONSE, SESSION, TRANSCRIPTION_SESSION, Member
+from vivavoz.wire.errors import ProtocolError, unknown
+from vivavoz.wire.options import Kind
 
 
 class _Head(msgspec.Struct):
@@ -47,9 +48,10 @@ def to_ga(data: str | bytes) -> str | bytes:
         return data
 
 
-def session_to_ga(session: dict[str, Any], where: str) -> dict[str, Any]:
+def session_to_ga(session: dict[str, Any], where: str, kind: Kind = "realtime") -> dict[str, Any]:
     """The flat session as a GA patch. ``where``: its path in the client's message."""
-    return {"type": "realtime", **_nest(session, SESSION, where)}
+    table = SESSION if kind == "realtime" else TRANSCRIPTION_SESSION
+    return {"type": kind, **_nest(session, table, where)}
 
 
 def _session_update(event: dict[str, Any]) -> None:
@@ -70,11 +72,9 @@ def _item_create(event: dict[str, Any]) -> None:
 
 
 def _transcription_session_update(event: dict[str, Any]) -> None:
-    raise invalid_value(
-        "'transcription_session.update' is not supported: this server has no transcription sessions of the "
-        "beta.",
-        "type",
-    )
+    event["type"] = "session.update"
+    if isinstance(event.get("session"), dict):
+        event["session"] = session_to_ga(event["session"], "session", "transcription")
 
 
 _TRANSLATORS: dict[str, Callable[[dict[str, Any]], None]] = {

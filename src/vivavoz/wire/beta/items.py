@@ -18,6 +18,7 @@ _BY_ROLE = {
     "user": ("input_text", "input_audio"),
     "assistant": ("text", "audio"),
 }
+_KINDS = ("message", "function_call", "function_call_output")
 
 
 def items_to_ga(value: Any, where: str) -> Any:
@@ -50,10 +51,16 @@ def _part_to_ga(part: Any, where: str, supported: tuple[str, ...]) -> Any:
     return {**part, "type": _PARTS[kind]}
 
 
+def is_known(item: dict[str, Any]) -> bool:
+    """Whether the beta had such items at all."""
+    return item["type"] in _KINDS
+
+
 def item_to_beta(item: dict[str, Any]) -> dict[str, Any]:
+    """An item that :func:`is_known`; parts that the beta did not have (images) are left out."""
     renamed = {"id": item.get("id"), "object": "realtime.item", **item}
     if isinstance(item.get("content"), list):
         renamed["content"] = [
-            {**part, "type": _NAMES.get(part["type"], part["type"])} for part in item["content"]
+            {**part, "type": _NAMES[part["type"]]} for part in item["content"] if part["type"] in _NAMES
         ]
     return renamed

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from vivavoz.wire.beta.items import item_to_beta
-from vivavoz.wire.beta.tables import RESPONSE, SERVER_EVENTS, SESSION, Member
+from vivavoz.wire.beta.items import is_known, item_to_beta
+from vivavoz.wire.beta.tables import RESPONSE, SERVER_EVENTS, SESSION, TRANSCRIPTION_SESSION, Member
 from vivavoz.wire.beta.values import TEMPERATURE, format_to_beta, modalities_to_beta, voice_to_beta
 from vivavoz.wire.codec import plain
 from vivavoz.wire.errors import ProtocolError
@@ -14,17 +14,17 @@ from vivavoz.wire.server_events import ServerEvent
 
 
 def to_beta(event: ServerEvent, conversation_id: str) -> list[dict[str, Any]]:
-    """What a beta client is sent for ``event``: nothing where the beta had no such event, and
-    ``conversation.created`` after the session's."""
+    """What a beta client is sent for ``event``: nothing where the beta had no such event or item, and
+    ``conversation.created`` after ``session.created``."""
     members = plain(event)
     kind = members["type"]
     name = SERVER_EVENTS.get(kind)
-    if name is None:
+    if name is None or ("item" in members and not is_known(members["item"])):
         return []
     members["type"] = name
     if (reshape := _SHAPES.get(kind)) is not None:
         reshape(members)
-    if kind != "session.created":
+    if members["type"] != "session.created":
         return [members]
     return [members, _conversation_created(members["event_id"], conversation_id)]
 
@@ -32,7 +32,7 @@ def to_beta(event: ServerEvent, conversation_id: str) -> list[dict[str, Any]]:
 def session_to_beta(session: dict[str, Any]) -> dict[str, Any]:
     """The flat session object."""
     flat = {name: session.get(name) for name in ("id", "object", "expires_at")}
-    for member in SESSION:
+    for member in TRANSCRIPTION_SESSION if _transcribes(session) else SESSION:
         flat[member.beta] = member.to_beta(_dig(session, member.ga))
     return flat
 
@@ -42,7 +42,7 @@ def response_to_beta(response: dict[str, Any]) -> dict[str, Any]:
     for name, value in response.items():
         match name:
             case "output":
-                flat["output"] = [item_to_beta(item) for item in value]
+                flat["output"] = [item_to_beta(item) for item in value if is_known(item)]
             case "output_modalities":
                 flat["modalities"] = modalities_to_beta(value)
             case "audio":
@@ -89,7 +89,13 @@ _PATHS = (
 )
 
 
+def _transcribes(session: dict[str, Any]) -> bool:
+    return session.get("type") == "transcription"
+
+
 def _session(event: dict[str, Any]) -> None:
+    if _transcribes(event["session"]):
+        event["type"] = f"transcription_{event['type']}"
     event["session"] = session_to_beta(event["session"])
 
 

@@ -1,4 +1,5 @@
-"""``POST /realtime/sessions``: a flat session in; the session object with its client secret out."""
+"""``POST /realtime/sessions`` and ``…/transcription_sessions``: a flat session in; the session object with
+its client secret out."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from vivavoz.wire.beta.incoming import session_to_ga
 from vivavoz.wire.beta.outgoing import error_to_beta, session_to_beta
 from vivavoz.wire.codec import decode, plain, translate
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.options import Kind
 from vivavoz.wire.rest import ClientSecret, ExpiresAfter
 
 SECRET_SECONDS = 60
@@ -19,23 +21,25 @@ SECRET_SECONDS = 60
 
 class _SecretOptions(Closed):
     expires_after: ExpiresAfter | None = None
+    expires_at: ExpiresAfter | None = None
+    """The same, as transcription sessions call it."""
 
 
 class _Secret(Closed):
     client_secret: _SecretOptions | None = None
 
 
-def secret_request_to_ga(body: bytes) -> bytes:
+def secret_request_to_ga(body: bytes, kind: Kind = "realtime") -> bytes:
     """The GA body that asks for the same client secret. Raises :class:`ProtocolError`."""
     session = decode(body, dict[str, Any]) if body.strip() else {}
     try:
         secret = msgspec.convert({"client_secret": session.pop("client_secret", None)}, _Secret).client_secret
     except msgspec.ValidationError as failure:
         raise translate(failure, _Secret) from None
-    expiry = secret.expires_after if secret is not None else None
+    expiry = secret.expires_after or secret.expires_at if secret is not None else None
     return msgspec.json.encode(
         {
-            "session": session_to_ga(session, ""),
+            "session": session_to_ga(session, "", kind),
             "expires_after": expiry or ExpiresAfter(seconds=SECRET_SECONDS),
         }
     )

@@ -25,12 +25,16 @@ _MODALITIES = (values.modalities_to_ga, values.modalities_to_beta)
 _TEMPERATURE = (values.temperature_to_ga, values.temperature_to_beta)
 _VOICE = (values.same_to_ga, values.voice_to_beta)
 
-SESSION = (
+_HEARD = (
     Member("input_audio_noise_reduction", ("audio", "input", "noise_reduction")),
     Member("turn_detection", ("audio", "input", "turn_detection"), *_TURN_DETECTION),
     Member("input_audio_format", ("audio", "input", "format"), *_FORMAT),
     Member("input_audio_transcription", ("audio", "input", "transcription")),
     Member("client_secret", (), values.client_secret_to_ga, lambda value: None),
+)
+
+SESSION = (
+    *_HEARD,
     Member("model", ("model",)),
     Member("modalities", ("output_modalities",), *_MODALITIES),
     Member("instructions", ("instructions",)),
@@ -41,9 +45,16 @@ SESSION = (
     Member("max_response_output_tokens", ("max_output_tokens",)),
     Member("speed", ("audio", "output", "speed")),
     Member("tracing", ("tracing",)),
-    Member("tools", ("tools",), values.tools_to_ga),
+    Member("tools", ("tools",), values.tools_to_ga, values.tools_to_beta),
 )
 """The session, in the order in which the beta wrote it."""
+
+TRANSCRIPTION_SESSION = (
+    *_HEARD,
+    Member("include", ("include",)),
+    Member("modalities", (), values.modalities_to_ga, lambda value: ["audio", "text"]),
+)
+"""A session that only transcribes."""
 
 RESPONSE = (
     Member("conversation", ("conversation",)),
@@ -115,4 +126,7 @@ SERVER_EVENTS: dict[str, str | None] = {
     "mcp_list_tools.failed": None,
     "rate_limits.updated": "rate_limits.updated",
 }
-"""GA's server events and the beta's names for them. None: the beta never had it, and it is not sent."""
+"""GA's server events and the beta's names for them. None: the beta never had it, and it is not sent.
+
+The session's own two are ``transcription_session.created`` and ``.updated`` where it only transcribes.
+"""

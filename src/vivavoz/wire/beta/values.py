@@ -109,6 +109,11 @@ def _tool_to_ga(tool: Any, where: str) -> Any:
     return {"type": "function", **tool}
 
 
+def tools_to_beta(value: Any) -> Any:
+    """The functions among them."""
+    return [tool for tool in value if tool["type"] == "function"] if isinstance(value, list) else value
+
+
 def tool_choice_to_ga(value: Any, where: str) -> Any:
     """A function is chosen by its bare name, or as in GA."""
     if isinstance(value, str) and value not in ("none", "auto", "required"):
@@ -117,8 +122,10 @@ def tool_choice_to_ga(value: Any, where: str) -> Any:
 
 
 def tool_choice_to_beta(value: Any) -> Any:
-    """Always a string, as the SDK's types have it."""
-    return value.get("name") if isinstance(value, dict) else value
+    """Always a string, as the SDK's types have it: a function's name. Of other tools it is not told."""
+    if not isinstance(value, dict):
+        return value
+    return value["name"] if value["type"] == "function" else "auto"
 
 
 def voice_to_beta(value: Any) -> Any:
