@@ -35,7 +35,8 @@ check: test-setup
 
 # The suite runs even where a check failed, so that one run shows all that is wrong; its closing line comes last.
 test: test-setup
-	@$(BIN)/vivavoz models fetch || echo "==> some models are missing: tests that need them are skipped"
+	@$(BIN)/vivavoz models fetch english whisper-base kokoro || \
+	  echo "==> some models are missing: tests that need them are skipped"
 	@scripts/check; checked=$$?; \
 	[ $$checked -eq 0 ] || echo "==> the checks failed (see above)"; \
 	echo "==> pytest"; \

@@ -215,8 +215,9 @@ def install_groups() -> None:
     want = digest(requirements())
     if stamps(VENV).get("test") == want:
         return
-    say("installing the test tools")
-    if not pip_install(VENV, "--group", "check", "--group", "test"):
+    say("installing the test tools, and the engines of more languages")
+    groups = ("--group", "check", "--group", "test")
+    if not pip_install(VENV, "-e", ".[multilingual]", *groups) and not pip_install(VENV, *groups):
         raise SetupError("pip could not install the test tools (see above)")
     set_stamp(VENV, "test", want)
 

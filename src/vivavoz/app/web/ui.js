@@ -119,6 +119,7 @@ export function showState(state, hint = "") {
   $("hint").textContent = hint;
 }
 
+const URGENT = ["loading", "absent", "failed"];
 let helped = false; // opened once by itself; after that it is the person's to close
 
 /** The engines' line and rows; null rows: the service does not answer. */
@@ -129,7 +130,8 @@ export function showEngines(rows) {
   helped ||= help;
   $("engines-summary").textContent = words;
   $("engines-rows").replaceChildren(
-    ...(rows ?? []).map((row) => {
+    // What needs somebody comes first.
+    ...(rows ?? []).toSorted((one, other) => URGENT.indexOf(other.state) - URGENT.indexOf(one.state)).map((row) => {
       const item = element("li", "engine");
       item.dataset.state = row.state;
       const quality = row.quality && row.quality !== row.name ? ` · ${qualityName(row)}` : "";
