@@ -16,6 +16,7 @@ from vivavoz.config import (
     Model,
     Secrets,
     Server,
+    Testing,
     Tls,
     load,
     load_secrets,
@@ -210,9 +211,9 @@ def test_state_goes_where_the_user_keeps_state(monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_documentation_names_every_key_and_variable() -> None:
     text = (Path(__file__).parent.parent / "docs/configuration.md").read_text()
-    for struct in (Config, Server, Tls, Limits, Model, EngineSet, EmbeddedStage, RemoteStage):
+    for struct in (Config, Server, Tls, Limits, Testing, Model, EngineSet, EmbeddedStage, RemoteStage):
         for name in struct.__struct_fields__:
-            if name not in ("server", "tls", "limits", "models", "engines"):
+            if name not in ("server", "tls", "limits", "testing", "models", "engines"):
                 assert f"`{name}`" in text, name
     for variable in ENVIRONMENT:
         assert variable in text or variable.startswith("VIVAVOZ_LIMIT_"), variable
