@@ -15,6 +15,7 @@ NAMES = {
     "embedded": "speech to answer with models, against a bare chain of the same models",
     "cpu": "CPU of a call's media, against stock aiortc",
     "capacity": "how many calls' media one core carries, against stock aiortc",
+    "noise": "what noise reduction costs and takes away",
     "stalls": "pacing of calls while engine processes are killed and stopped",
     "memory": "memory over 200 calls",
     "startup": "from the command to a page, and to ready",

@@ -7,8 +7,11 @@ import logging
 from collections import deque
 from collections.abc import Callable
 
+import msgspec
+
 from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
 from vivavoz.call.jobs import JobRunner
+from vivavoz.call.noise import NoiseReducer
 from vivavoz.call.preparing import Preparing
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.sound import InputDecoder
@@ -33,6 +36,7 @@ from vivavoz.session.inputs import (
 )
 from vivavoz.session.session import Session
 from vivavoz.transports.port import Attachment, Transport
+from vivavoz.wire.client_events import InputAudioBufferAppend
 from vivavoz.wire.codec import decode_client_event
 from vivavoz.wire.errors import ProtocolError
 
@@ -113,6 +117,7 @@ class Call:
         self._vad_base = 0
         self._vad_next = -1
         self._decoder = InputDecoder()
+        self._noise = NoiseReducer()
         self._attached: dict[str, Handle] = {}
         self._count = 0
         self._main: Handle | None = None
@@ -225,9 +230,9 @@ class Call:
             case Message():
                 if self._tap is not None:
                     self._tap.received(waiting.sender, waiting.data)
-                await self._take(self._decode(waiting))
+                await self._take(await self._without_noise(self._decode(waiting)))
             case Sound():
-                await self._take(AudioReceived(pcm=waiting.pcm))
+                await self._take(await self._without_noise(AudioReceived(pcm=waiting.pcm)))
             case _:
                 await self._take(waiting)
 
@@ -238,6 +243,17 @@ class Call:
             return _refusal(error, message.sender)
         event = self._decoder.decode(event, self._session.options.audio.input.format)
         return Received(event=event, sender=message.sender)
+
+    async def _without_noise(self, input: Input) -> Input:
+        """Sound for the input buffer is cleaned where the session says so, before anything hears it."""
+        wanted = self._session.options.audio.input.noise_reduction
+        match input:
+            case AudioReceived():
+                return AudioReceived(pcm=await self._noise.hear(input.pcm, wanted))
+            case Received(event=InputAudioBufferAppend() as event):
+                audio = await self._noise.hear(event.audio, wanted)
+                return msgspec.structs.replace(input, event=msgspec.structs.replace(event, audio=audio))
+        return input
 
     async def _take(self, input: Input) -> None:
         """One input and what follows from it at once (scores of its sound, the answer to a flush)."""

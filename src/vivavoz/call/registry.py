@@ -14,6 +14,7 @@ from vivavoz.call.settings import CallSettings
 from vivavoz.call.tap import OpenTap
 from vivavoz.call.trace import SCHEMA, Head, TraceWriter
 from vivavoz.engines.ports import Engines
+from vivavoz.media import denoise
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
@@ -109,6 +110,7 @@ class CallRegistry:
             plan="converse" if engines.speech_to_speech is not None and not transcribes else "cascade",
             judges_turns=engines.turn is not None,
             voices=self._settings.voices,
+            reduces_noise=denoise.available(),
             duration_s=duration,
             expires_at=_FIXED_EXPIRY if fixed else int(time.time() + duration),
             input_ms=self._settings.input_ms,

@@ -95,6 +95,12 @@ def _switch_turn_detection(state: State, out: Output, options: SessionOptions) -
 def check_options(settings: Settings, options: SessionOptions) -> None:
     """What this server can do of what may be asked. Raises :class:`ProtocolError`, seen from the session."""
     check_voice(settings, options.audio.output.voice, "audio.output.voice")
+    if options.audio.input.noise_reduction is not None and not settings.reduces_noise:
+        raise invalid_value(
+            "This server cannot reduce noise: the package 'webrtc-noise-gain' is not installed. Supported "
+            "value: null.",
+            "audio.input.noise_reduction",
+        )
 
 
 def check_voice(settings: Settings, voice: Any, param: str) -> None:

@@ -22,6 +22,7 @@ class Settings(Fixed, frozen=True):
     ``duration_s``: the longest a session may last, in seconds since its first step.
     ``expires_at``: the same moment in Unix seconds, as the client is told.
     ``input_ms``: the most of the caller's uncommitted sound that is kept.
+    ``reduces_noise``: whether what brings the caller's sound can take noise out of it.
     ``model_given``: False where nobody has named a model yet, so that the first update may.
     """
 
@@ -32,6 +33,7 @@ class Settings(Fixed, frozen=True):
     expires_at: int = 0
     input_ms: int = 300_000
     model_given: bool = True
+    reduces_noise: bool = True
 
 
 class Spoke(Data):
