@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 
 from tests.properties.world import INPUT_MS, VADS, Move, World, beginnings, moves
 from tests.session import oracle
+from tests.session.watch import Watch
 from vivavoz.session import inputs
 from vivavoz.session.effects import Send
+from vivavoz.session.rules import JUDGED_MS
 from vivavoz.session.session import Session
+from vivavoz.wire.base import replace
 from vivavoz.wire.codec import pack
 
 EXAMPLES = int(os.environ.get("VIVAVOZ_PROPERTY_EXAMPLES", "0"))
@@ -99,3 +102,12 @@ def test_the_longest_duration_ends_every_job() -> None:
     world.move(("time", 3_600.0))
     assert world.live() == []
     assert world.session.deadline is None
+
+
+def test_a_long_turn_keeps_only_what_a_turn_detector_listens_to() -> None:
+    world = World(("cascade", True, "webrtc", {"type": "semantic_vad"}, False, "audio", []))
+    world.settings = replace(world.settings, input_ms=300_000)
+    world.session, world.watch = world.fresh(), Watch()
+    for _ in range(30):
+        world.move(("hears", 1_000, 0.9))
+    assert len(world.session.dump()) < (JUDGED_MS + 1_000) * 48

@@ -12,8 +12,6 @@ from vivavoz.wire.base import Data
 class Playing(Data):
     item_id: str
     response_id: str
-    ended: bool = False
-    """No more sound of it will be written."""
 
 
 class Playout(Data):
@@ -34,12 +32,8 @@ class Playout(Data):
             self.queue.append(Playing(item_id=item_id, response_id=response_id))
 
     def end(self, item_id: str) -> bool:
-        """The item's sound is complete; whether there was any."""
-        for playing in self.queue:
-            if playing.item_id == item_id:
-                playing.ended = True
-                return True
-        return False
+        """The item's sound is complete; whether there is any to play."""
+        return self._find(item_id) is not None
 
     def started(self, item_id: str) -> str | None:
         """The response whose sound has just begun to be heard, or None."""

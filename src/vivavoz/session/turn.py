@@ -61,10 +61,6 @@ class Turn(Data):
         """A machine that begins to listen at sample ``at``."""
         return cls(scored=at, started=at, voiced=at)
 
-    @property
-    def speaking(self) -> bool:
-        return self.phase is not Phase.LISTENING
-
     def hear(self, end: int, probability: float, rule: TurnDetection) -> Heard:
         """One frame that ends at sample ``end``."""
         self.scored = end
