@@ -26,8 +26,8 @@ refuse = { attempts = [2], status = 500 }
 """
 
 
-async def ask(url: str) -> list[dict[str, Any]]:
-    """One call with one typed turn; what arrived."""
+async def ask(url: str, turns: int = 1) -> list[dict[str, Any]]:
+    """One call with one typed turn, or none; what arrived."""
     arrived = []
     item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
     async with (
@@ -36,6 +36,8 @@ async def ask(url: str) -> list[dict[str, Any]]:
         http.ws_connect(f"{url}/v1/realtime?model=gpt-realtime", headers=AUTH) as socket,
     ):
         arrived.append(await socket.receive_json())
+        if not turns:
+            return arrived
         await socket.send_json({"type": "conversation.item.create", "item": item})
         await socket.send_json({"type": "response.create"})
         while arrived[-1]["type"] != "response.done":
@@ -142,3 +144,15 @@ async def test_a_misspelt_fault_is_told_at_the_start(tmp_path: Path) -> None:
     async with service(tmp_path, "--port", "0", "--script", str(script)) as running:
         await running.hears("faults: Object contains unknown field `dropp`")
         assert await running.code() == 2
+
+
+async def test_a_second_run_records_its_calls_under_the_same_names(tmp_path: Path) -> None:
+    arguments = ["--deterministic", "--trace", str(tmp_path / "traces")]
+    sizes = []
+    for turns in (1, 0):
+        async with listening(tmp_path, *arguments) as running:
+            await ask(running.url, turns)
+            await running.hears("is over")
+        (trace,) = (tmp_path / "traces").iterdir()
+        sizes.append(trace.stat().st_size)
+    assert sizes[0] > sizes[1] > 0

@@ -156,8 +156,12 @@ class CallRegistry:
         folder = self._settings.trace_dir
         if folder is None:
             return None
+        path = folder / f"{call_id}.trace"
         try:
-            return TraceWriter(folder / f"{call_id}.trace", head, self._settings.trace_bytes)
+            if self._settings.deterministic:
+                # The run before this one had a call of this name too.
+                path.unlink(missing_ok=True)
+            return TraceWriter(path, head, self._settings.trace_bytes)
         except OSError as error:
             log.warning("call %s is not traced: %s", call_id, error)
             return None

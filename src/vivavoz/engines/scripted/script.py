@@ -175,7 +175,7 @@ class Script(_Table, frozen=True):
         return cls.parse(text, str(path))
 
     def in_no_time(self) -> Script:
-        """The same script without its delays."""
+        """The same script without the delays of its engines. Its faults stay: they are there to be met."""
         turns = [
             msgspec.structs.replace(
                 turn,
@@ -186,12 +186,8 @@ class Script(_Table, frozen=True):
             )
             for turn in self.turn
         ]
-        return msgspec.structs.replace(
-            self,
-            turn=turns,
-            defaults=msgspec.structs.replace(self.defaults, delays=Delays()),
-            faults=msgspec.structs.replace(self.faults, handshake=[]),
-        )
+        defaults = msgspec.structs.replace(self.defaults, delays=Delays())
+        return msgspec.structs.replace(self, turn=turns, defaults=defaults)
 
     @classmethod
     def default(cls) -> Script:
