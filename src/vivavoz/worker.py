@@ -45,6 +45,7 @@ from vivavoz.server.sealing import Sealer, sealing_secrets
 from vivavoz.server.service import Service
 from vivavoz.server.store import FileStore
 from vivavoz.server.tokens import Tokens
+from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.webrtc import WebRtcTransport
 
 if TYPE_CHECKING:
@@ -177,8 +178,8 @@ def _service(
     )
     tokens = Tokens(Sealer(sealing, "vivavoz client secrets"), store)
 
-    def accept(offer: str, call: OpenCall, filtered: bool) -> str:
-        return WebRtcTransport.accept(media, offer, call, filter=filtered)
+    def accept(offer: str, call: OpenCall, filtered: bool, dialect: Dialect) -> str:
+        return WebRtcTransport.accept(media, offer, call, filter=filtered, dialect=dialect)
 
     directory: Directory = LocalDirectory()
     if len(plan.sockets) > 1:

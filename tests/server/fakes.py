@@ -64,7 +64,8 @@ class FakeAttachment:
         else:
             self.transport.send(an_event(f"{type(data).__name__}:{len(data)}"))
 
-    def refused(self, error: Any) -> None: ...
+    def refused(self, error: Any) -> None:
+        self.transport.send(an_event(f"refused: {error.message}"))
 
     def audio(self, pcm: bytes) -> None: ...
 
@@ -91,6 +92,8 @@ class FakeCall:
         self.attachments: list[FakeAttachment] = []
         self.reason: str | None = None
         self.filtered: bool | None = None
+        self.dialect: Any = None
+        self.conversation_id = "conv_fake"
 
     def attach(self, transport: Any) -> FakeAttachment:
         attachment = FakeAttachment(self, transport)
@@ -158,12 +161,13 @@ class FakeEngines:
         return [EngineStatus(task="llm", name="fake", state="ready")]
 
 
-def accept(offer: str, call: Any, filtered: bool) -> str:
+def accept(offer: str, call: Any, filtered: bool, dialect: Any = None) -> str:
     if "broken" in offer:
         raise MediaError("The offer has no audio section.")
     if "explode" in offer:
         raise RuntimeError("our own bug, with a secret in it")
     call.filtered = filtered
+    call.dialect = dialect
     return ANSWER
 
 

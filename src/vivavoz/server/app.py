@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from vivavoz.server import calls, client_secrets, cors, health, realtime
+from vivavoz.server import beta, calls, client_secrets, cors, health, realtime
 from vivavoz.server.errors import json_errors
 from vivavoz.server.guard import LoopbackGuard
 from vivavoz.server.service import SERVICE, Service
 
-PREFIXES = ("/v1", "/openai/v1")
-"""OpenAI's and Azure's."""
+PREFIXES = ("/v1", "/openai/v1", "/openai")
+"""OpenAI's, Azure's, and what Azure's SDK clients put before it where they name an ``api-version``."""
 
 
 def build_app(service: Service, extra: Iterable[web.AbstractRouteDef] = ()) -> web.Application:
@@ -31,8 +31,19 @@ def build_app(service: Service, extra: Iterable[web.AbstractRouteDef] = ()) -> w
                 web.options(f"{prefix}/realtime/calls", cors.preflight),
                 web.post(f"{prefix}/realtime/calls/{{call_id}}/hangup", calls.hangup),
                 web.get(f"{prefix}/realtime", realtime.connect, allow_head=False),
+                web.post(f"{prefix}/realtime", calls.create),
+                web.options(f"{prefix}/realtime", cors.preflight),
+                web.post(f"{prefix}/realtime/sessions", beta.create_session),
+                web.post(f"{prefix}/realtime/transcription_sessions", beta.create_transcription_session),
             ]
         )
+    app.add_routes(
+        [
+            web.post("/openai/realtimeapi/sessions", beta.create_session),
+            web.post("/v1/realtimertc", calls.create),
+            web.options("/v1/realtimertc", cors.preflight),
+        ]
+    )
     app.add_routes([web.get("/healthz", health.live), web.get("/readyz", health.ready)])
     app.add_routes(extra)
     return app

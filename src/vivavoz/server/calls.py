@@ -11,6 +11,7 @@ from vivavoz.cluster.directory import Elsewhere, Place
 from vivavoz.cluster.relay import OwnerUnreachable, relay_http, was_relayed
 from vivavoz.media.ports import MediaError
 from vivavoz.server.bodies import read_offer
+from vivavoz.server.dialects import dialect_of
 from vivavoz.server.errors import ApiError, call_not_found, unavailable
 from vivavoz.server.opening import open_call
 from vivavoz.server.ports import OpenCall
@@ -31,7 +32,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     offer = await read_offer(request, service.config.limits)
     call = await open_call(request, principal, offer.session)
     try:
-        answer = service.accept(offer.sdp, call, request.query.get("webrtcfilter") == "on")
+        filtered = request.query.get("webrtcfilter") == "on"
+        answer = service.accept(offer.sdp, call, filtered, dialect_of(request, call))
     except MediaError as error:
         call.hangup("offer refused")
         raise ApiError(400, error.message, code="invalid_offer", param="sdp") from None

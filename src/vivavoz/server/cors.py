@@ -21,7 +21,11 @@ _ALWAYS_ALLOWED = ("authorization", "content-type", "x-openai-agents-sdk")
 
 def _applies(request: web.Request) -> bool:
     # By path, not by route: an error before or beside routing (405, 413) must carry the headers as well.
-    return request.path.rstrip("/").endswith("/realtime/calls")
+    path = request.path.rstrip("/")
+    if path.endswith(("/realtime", "/realtimertc")):
+        # Where the beta takes offers; the WebSocket at the same path knows no such headers.
+        return request.method in ("POST", "OPTIONS")
+    return path.endswith("/realtime/calls")
 
 
 def allow(request: web.Request, response: web.StreamResponse) -> None:

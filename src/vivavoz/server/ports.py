@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.port import Attachment, Transport
 from vivavoz.wire.options import AnyPatch
 
@@ -18,6 +19,9 @@ class OpenCall(Protocol):
 
     @property
     def session_id(self) -> str: ...
+
+    @property
+    def conversation_id(self) -> str: ...
 
     @property
     def closed(self) -> asyncio.Event: ...
@@ -46,5 +50,5 @@ class Calls(Protocol):
     def __len__(self) -> int: ...
 
 
-Accept = Callable[[str, OpenCall, bool], str]
-"""``(offer, call, filtered) -> answer``: a WebRTC transport for the call. Raises MediaError."""
+Accept = Callable[[str, OpenCall, bool, Dialect], str]
+"""``(offer, call, filtered, dialect) -> answer``: a WebRTC transport for the call. Raises MediaError."""

@@ -9,6 +9,7 @@ from vivavoz.cluster.relay import OwnerUnreachable, relay_websocket
 from vivavoz.config import Limits
 from vivavoz.server.auth import subprotocols
 from vivavoz.server.calls import find_call, owner_unreachable
+from vivavoz.server.dialects import dialect_of
 from vivavoz.server.errors import REQUEST_ID, ApiError
 from vivavoz.server.opening import open_call
 from vivavoz.server.ports import OpenCall
@@ -79,6 +80,7 @@ async def _serve(request: web.Request, websocket: web.WebSocketResponse, call: O
     transport = WebSocketTransport(
         websocket,
         "sideband" if kind == "sideband" else "websocket",
+        dialect=dialect_of(request, call),
         outbox_bytes=limits.outbox_bytes,
         outbox_events=limits.outbox_events,
         abort=tcp.abort,
