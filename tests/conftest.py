@@ -6,6 +6,13 @@ from collections import Counter
 
 import pytest
 
+_marked: set[str] = set()
+"""Tests with the mark ``embedded``. Not by keyword: folder names are keywords too."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    _marked.update(item.nodeid for item in items if item.get_closest_marker("embedded") is not None)
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which tests of the embedded models ran, and why the others did not."""
@@ -13,9 +20,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         report.nodeid
         for outcome in ("passed", "failed")
         for report in terminalreporter.getreports(outcome)
-        if report.when == "call" and "embedded" in report.keywords
+        if report.when == "call" and report.nodeid in _marked
     ]
-    skipped = [report for report in terminalreporter.getreports("skipped") if "embedded" in report.keywords]
+    skipped = [report for report in terminalreporter.getreports("skipped") if report.nodeid in _marked]
     if not ran and not skipped:
         return
     terminalreporter.section("embedded engines")

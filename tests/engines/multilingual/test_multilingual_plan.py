@@ -77,12 +77,12 @@ def test_whisper_and_kokoro_in_processes_of_their_own() -> None:
     assert tts.options["threads"] == 2
 
 
-@pytest.mark.parametrize(("here", "chosen"), [((LLM_DEMO,), LLM_DEMO), ((LLM_DEMO, LLM_SMALL), LLM_SMALL)])
-def test_the_language_model_that_knows_portuguese_where_it_is_here(
-    here: tuple[str, ...], chosen: str
+@pytest.mark.parametrize(("cores", "chosen"), [(2, LLM_DEMO), (4, LLM_SMALL)])
+def test_the_larger_language_model_is_never_taken_unasked_on_a_small_machine(
+    monkeypatch: pytest.MonkeyPatch, cores: int, chosen: str
 ) -> None:
-    assert plan(OPTIONS, Shelf(*HERE, *here))["llm"].name == chosen
-    assert plan(EmbeddedOptions(stages=("llm",)), Shelf(*here))["llm"].name == LLM_DEMO
+    monkeypatch.setattr("vivavoz.engines.embedded.plan.cores", lambda: cores)
+    assert plan(OPTIONS, Shelf(*HERE, LLM_DEMO, LLM_SMALL))["llm"].name == chosen
 
 
 def test_without_a_language_model_the_rest_is_served() -> None:

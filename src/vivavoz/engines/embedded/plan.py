@@ -152,7 +152,7 @@ def _choose(task: Task, options: EmbeddedOptions) -> str:
 def _choose_llm(options: EmbeddedOptions, store: Store) -> str:
     if options.llm_model is not None:
         return options.llm_model
-    if cores() >= SMALL_LLM_CORES or options.stt_model == WHISPER:  # the 0.5B knows English only
+    if cores() >= SMALL_LLM_CORES:
         try:
             store.locate(LLM_SMALL)
         except ModelError:
