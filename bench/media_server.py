@@ -37,7 +37,7 @@ class Ours:
         from vivavoz.media.engine import LeanEngine
 
         self.samples = 0
-        self._engine = LeanEngine(MediaConfig())
+        self._engine = LeanEngine(MediaConfig(max_calls=1000))
         self._calls: list[Any] = []
         self._second = tone(1.0)
 

@@ -59,8 +59,13 @@ async def _one_call(shared: Peers, url: str, speech: bytes) -> None:
     await peer.wait_for("session.created")
     utterance = voice.say(speech)
     await utterance.over.wait()
-    await listener.audible(after=utterance.ended)
-    await peer.close()
+    try:
+        await listener.audible(after=utterance.ended)
+    except TimeoutError:
+        told = [event["type"] for _, event in peer.events]
+        raise AssertionError(f"no answer; the service told: {told}") from None
+    finally:
+        await peer.close()
 
 
 async def _until_gone(server: rig.Server) -> None:

@@ -109,6 +109,9 @@ def process(
         )
     try:
         yield Server(child, port, log, began)
+    except Exception:
+        print("the server's last words:", *log.read_text().splitlines()[-20:], sep="\n  ", file=sys.stderr)
+        raise
     finally:
         if child.poll() is None:
             child.terminate()
