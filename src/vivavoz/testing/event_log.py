@@ -143,7 +143,8 @@ def _read(data: str | bytes) -> dict[str, Any]:
         event = None
     if isinstance(event, dict):
         return event
-    return {"malformed": data if isinstance(data, str) else data.decode(errors="replace")}
+    raw = data if isinstance(data, bytes) else data.encode(errors="replace")
+    return {"malformed": raw.decode(errors="replace")}
 
 
 def _private(path: str, flags: int) -> int:
