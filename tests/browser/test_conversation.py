@@ -9,7 +9,9 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import STORY
 from tests.chromium import chromium
-from tests.running import Running
+from tests.embedded import require_models
+from tests.running import Running, vivavoz
+from tests.speech import real_speech, silence, write_microphone
 
 pytestmark = pytest.mark.browser
 
@@ -120,3 +122,24 @@ def test_escape_interrupts_and_mute_silences(service: Running, quiet: Path) -> N
         expect(unmute).to_have_attribute("aria-pressed", "true")
         unmute.click()
         expect(page.locator("#state")).to_have_text("Listening")
+
+
+@pytest.mark.embedded
+def test_a_conversation_with_real_models(folder: Path) -> None:
+    require_models()
+    microphone = write_microphone(
+        folder / "question.wav",
+        silence(4),
+        real_speech("What is the capital city of Portugal?"),
+        silence(120),
+    )
+    with vivavoz(folder, engines="embedded") as running, chromium(microphone) as browser:
+        page = browser.new_page(locale="en-GB")
+        page.set_default_timeout(60_000)
+        page.goto(running.url)
+        expect(page.locator("#engines-summary")).to_contain_text("demo quality", timeout=60_000)
+        page.get_by_role("button", name="Start talking").click()
+        expect(page.locator(YOU).first).to_contain_text("capital", timeout=60_000)
+        expect(page.locator("#state")).to_have_text("Speaking", timeout=60_000)
+        wait_for_sound(page, 0.001)
+        assert page.locator(THEM).first.inner_text().strip()

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.embedded import require_models
 from tests.running import Running, vivavoz
 from tests.speech import real_speech, scripted_speech
-from vivavoz.models import ModelError, Store
-from vivavoz.models.cli import DEFAULT_SET
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-the-tests"
@@ -56,17 +55,6 @@ class Services:
                 vivavoz(self._folder, engines=engines, key=KEY)
             )
         return self._running[engines]
-
-
-def require_models() -> None:
-    """Skips the test where the embedded engines cannot all be had, with the reason."""
-    pytest.importorskip("xllamacpp", reason="the embedded engines are not installed")
-    store = Store()
-    for name in store.catalogue.sets[DEFAULT_SET]:
-        try:
-            store.locate(name)
-        except ModelError as error:
-            pytest.skip(error.message)
 
 
 def question(engines: str) -> bytes:
