@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine, not about the code.
+settings.register_profile("vivavoz", deadline=None)
+settings.load_profile("vivavoz")
 
 _marked: set[str] = set()
 """Tests with the mark ``embedded``. Not by keyword: folder names are keywords too."""
