@@ -193,9 +193,9 @@ def install_product() -> None:
     set_stamp(VENV, "run", None)
     started = time.monotonic()
     say("installing vivavoz and its engines (about 250 MB the first time)")
-    if not pip_install(VENV, "-e", ".[embedded,remote]"):
+    if not pip_install(VENV, "-e", ".[embedded,mcp,remote]"):
         say("the embedded engines do not install here; trying without them")
-        if not pip_install(VENV, "-e", ".[remote]"):
+        if not pip_install(VENV, "-e", ".[mcp,remote]"):
             if run(VENV / "bin/vivavoz", "--version", quiet=True):
                 say("nothing could be installed now (see above); going on with what .venv holds")
                 return

@@ -13,6 +13,7 @@ from vivavoz.config import (
     Config,
     ConfigError,
     Limits,
+    Mcp,
     Model,
     Secrets,
     Server,
@@ -211,9 +212,9 @@ def test_state_goes_where_the_user_keeps_state(monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_documentation_names_every_key_and_variable() -> None:
     text = (Path(__file__).parent.parent / "docs/configuration.md").read_text()
-    for struct in (Config, Server, Tls, Limits, Testing, Model, EngineSet, EmbeddedStage, RemoteStage):
+    for struct in (Config, Server, Tls, Limits, Testing, Mcp, Model, EngineSet, EmbeddedStage, RemoteStage):
         for name in struct.__struct_fields__:
-            if name not in ("server", "tls", "limits", "testing", "models", "engines"):
+            if name not in ("server", "tls", "limits", "testing", "mcp", "models", "engines"):
                 assert f"`{name}`" in text, name
     for variable in ENVIRONMENT:
         assert variable in text or variable.startswith("VIVAVOZ_LIMIT_"), variable

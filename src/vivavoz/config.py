@@ -7,6 +7,7 @@ there, never from the TOML file, and never show in a ``repr``.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -126,6 +127,17 @@ class Testing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """``virtual``: the delays of the script take no time."""
 
 
+class Mcp(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which MCP servers clients may have asked on their behalf (docs/configuration.md)."""
+
+    enabled: bool = True
+    hosts: tuple[str, ...] = ()
+    """Host names that may be asked (``mcp.example.com``, ``*.example.com``); empty: any with a public
+    address."""
+    networks: tuple[str, ...] = ()
+    """Networks (``10.1.0.0/16``) that may be asked although they are not public, over plain http as well."""
+
+
 class Model(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A model (deployment) name and the engine set that answers for it."""
 
@@ -141,6 +153,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls: Tls = Tls()
     limits: Limits = Limits()
     testing: Testing = Testing()
+    mcp: Mcp = Mcp()
     default_engines: str = "auto"
     """A set's name; ``auto``: ``embedded`` where its packages are installed, else ``scripted``."""
     script: str | None = None
@@ -230,6 +243,9 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_DETERMINISTIC": ("testing", "deterministic"),
     "VIVAVOZ_EVENT_LOG": ("testing", "event_log"),
     "VIVAVOZ_TIME": ("testing", "time"),
+    "VIVAVOZ_MCP": ("mcp", "enabled"),
+    "VIVAVOZ_MCP_HOSTS": ("mcp", "hosts"),
+    "VIVAVOZ_MCP_NETWORKS": ("mcp", "networks"),
     "VIVAVOZ_ENGINES": ("default_engines",),
     "VIVAVOZ_SCRIPT": ("script",),
     "VIVAVOZ_DEFAULT_MODEL": ("default_model",),
@@ -238,7 +254,13 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
 }
 """Environment variables and the keys they set. Lists are separated by commas."""
 
-_LISTS = {("server", "advertise"), ("server", "allowed_hosts"), ("server", "allowed_origins")}
+_LISTS = {
+    ("server", "advertise"),
+    ("server", "allowed_hosts"),
+    ("server", "allowed_origins"),
+    ("mcp", "hosts"),
+    ("mcp", "networks"),
+}
 
 
 def load(
@@ -397,6 +419,11 @@ def _problems(config: Config) -> Iterator[str]:
         yield "tls: cert and key are given together or not at all"
     if config.server.workers > 1 and 0 < config.udp_port > 65536 - config.server.workers:
         yield f"server.udp_port: {config.udp_port} leaves no room for {config.server.workers} workers"
+    for network in config.mcp.networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            yield f"mcp.networks: {error}"
     for origin in config.server.allowed_origins:
         if not re.fullmatch(r"https?://[^/]+", origin):
             yield f"server.allowed_origins: expected scheme://host[:port] without a path, got {origin!r}"

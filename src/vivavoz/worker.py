@@ -29,7 +29,8 @@ from vivavoz.call.settings import CallSettings
 from vivavoz.cluster.directory import Directory, LocalDirectory, WorkerDirectory
 from vivavoz.config import Config, ConfigError, Secrets, Testing, load_secrets
 from vivavoz.engines.build import build_engines
-from vivavoz.engines.ports import EngineError, Engines
+from vivavoz.engines.mcp import Policy, tool_servers
+from vivavoz.engines.ports import EngineError, Engines, ToolServers
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.engine import LeanEngine
 from vivavoz.media.opus import OpusError
@@ -121,7 +122,7 @@ async def run(
             stack.callback(harness.close)
         tap = harness.open_tap if harness is not None else None
         calls = await stack.enter_async_context(
-            CallRegistry(pool.engines_for, _call_settings(config), plan.tag, tap)
+            CallRegistry(pool.engines_for, _call_settings(config), plan.tag, tap, _tool_servers(config))
         )
         service = _service(plan, secrets, pool, calls, media)
         if harness is not None:
@@ -217,6 +218,13 @@ def _engine_sets(plan: Plan) -> dict[str, Engines]:
         except EngineError as error:
             raise ConfigError(f"engines {name}: {error.message}") from error
     return sets
+
+
+def _tool_servers(config: Config) -> ToolServers | None:
+    """Who asks MCP servers; None: nobody may, or can."""
+    if not config.mcp.enabled:
+        return None
+    return tool_servers(Policy(hosts=config.mcp.hosts, networks=config.mcp.networks))
 
 
 def _media_config(config: Config) -> MediaConfig:
@@ -318,7 +326,8 @@ def set_up_logging(level: str, tag: str = "") -> None:
     # It would print what strangers send.
     warnings.filterwarnings("ignore", category=aiohttp.BadContentDispositionHeader)
     warnings.filterwarnings("ignore", category=aiohttp.BadContentDispositionParam)
-    for noisy in ("aiohttp", "asyncio", "aioice", "aiortc", "httpx", "httpcore", "openai"):
+    web_clients = ("aiohttp", "httpx", "httpcore", "httpx2", "httpcore2", "mcp", "openai")
+    for noisy in ("asyncio", "aioice", "aiortc", *web_clients):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 

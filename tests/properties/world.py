@@ -19,6 +19,7 @@ from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
 from vivavoz.wire.codec import decode
+from vivavoz.wire.mcp import ExecutionFailure, ListedTool
 from vivavoz.wire.options import SessionOptions, SessionPatch, effective_session
 
 SAMPLES_PER_MS = 24
@@ -40,6 +41,7 @@ PROLOGUES: tuple[list[tuple[Any, ...]], ...] = (
     [("turn", 1), ("reply", 3)],
     [RESPOND, ("reply", 3), ("hears", 100, 0.9)],
     [RESPOND, ("client", "respond_aside", 0, 0), ("reply", 3)],
+    [("client", "update_tools", 0, 3), ("listed",), ("listed",), RESPOND, ("calls", 1), ("calls", 2)],
 )
 """What a story begins with, so that most of them are in the middle of something."""
 
@@ -51,6 +53,17 @@ VADS: tuple[Any, ...] = (
     {"type": "server_vad", "interrupt_response": False, "prefix_padding_ms": 0, "silence_duration_ms": 0},
     {"type": "semantic_vad", "eagerness": "high"},
 )
+
+MCP_TOOLS: list[dict[str, Any]] = [
+    {"type": "mcp", "server_label": "a", "server_url": "https://a.example", "require_approval": "never"},
+    {"type": "function", "name": "g"},
+    {
+        "type": "mcp",
+        "server_label": "b",
+        "server_url": "https://b.example",
+        "require_approval": {"never": {"tool_names": ["look"]}},
+    },
+]
 
 number = st.integers(0, 7)
 Move = tuple[Any, ...]
@@ -78,6 +91,7 @@ def moves() -> st.SearchStrategy[Move]:
         st.tuples(st.just("turn"), number),
         st.tuples(st.just("reply"), number),
         st.tuples(st.just("reply"), number),
+        st.tuples(st.just("calls"), number),
         st.tuples(st.just("playout"), st.sampled_from(["started", "ended", "flushed"]), number, number),
         st.tuples(st.just("score"), st.integers(-1_000, 1_000), st.floats(0, 1)),
         st.tuples(st.just("garbage"), st.sampled_from(GARBAGE)),
@@ -124,6 +138,8 @@ CLIENT_MOVES = (
     "update_voice",
     "update_transcription",
     "update_modality",
+    "update_tools",
+    "approve",
     "update_wrong",
 )
 
@@ -136,6 +152,8 @@ RESULTS = (
     "words",
     "transcript",
     "judged",
+    "listed",
+    "returned",
     "ended",
     "failed",
 )
@@ -246,6 +264,19 @@ class World:
         for item in self.items[-2:]:
             self.give(inputs.PlaybackStarted(item_id=item))
 
+    def _listed(self) -> None:
+        """An MCP server says what tools it has."""
+        for job in [job for job in self.live() if self.jobs[job] == "ListTools"][:1]:
+            self._give_result("listed", job, 2)
+
+    def _calls(self, b: int) -> None:
+        """The model uses a tool."""
+        for job in [job for job in self.live() if self.jobs[job] in ("Reply", "Converse")]:
+            self._give_result("call", job, b)
+            self.give(inputs.JobEnded(job=job))
+        for job in [job for job in self.live() if self.jobs[job] == "CallTool"]:
+            self._give_result("returned", job, b)
+
     def _honest(self, a: int, b: int) -> None:
         """A live job does what jobs of its kind do."""
         live = self.live()
@@ -258,6 +289,8 @@ class World:
             "Synthesize": ("speech", "speech", "ended"),
             "Converse": ("speech", "call", "transcript", "ended"),
             "Judge": ("judged",),
+            "ListTools": ("listed", "listed", "ended"),
+            "CallTool": ("returned",),
         }[self.jobs[job]]
         self._give_result(kinds[b % len(kinds)], job, a)
 
@@ -274,7 +307,14 @@ class World:
             case "text":
                 happened = inputs.RepliedText(job=job, text=text)
             case "call":
-                happened = inputs.RepliedCall(job=job, index=b % 3, name="f", arguments=text)
+                name = ("f", "look", "buy")[b % 3]
+                happened = inputs.RepliedCall(job=job, index=b % 3, name=name, arguments=text)
+            case "listed":
+                tools = [ListedTool(name=name, input_schema={}) for name in ("look", "buy")[: b % 3]]
+                happened = inputs.ToolsListed(job=job, tools=tools)
+            case "returned":
+                error = ExecutionFailure(message="It failed.") if b % 3 == 0 else None
+                happened = inputs.ToolReturned(job=job, output=None if error else text, error=error)
             case "usage":
                 happened = inputs.RepliedUsage(job=job, input_tokens=b, output_tokens=b, cached_tokens=0)
             case "finish":
@@ -328,6 +368,10 @@ def _message(world: World, kind: str, a: int, b: int) -> dict[str, Any]:
         case "item_call":
             new = {"type": "function_call_output", "call_id": "call_1", "output": "{}"}
             return {"type": "conversation.item.create", "item": new}
+        case "approve":
+            asked = [known for known in world.items if known.startswith("mcpr_")] or ["nothing"]
+            new = {"type": "mcp_approval_response", "approval_request_id": asked[-1], "approve": b % 3 > 0}
+            return {"type": "conversation.item.create", "item": new}
         case "item_wrong":
             new = {"id": item, "type": "message", "role": "user", "content": []}
             return {"type": "conversation.item.create", "item": new}
@@ -366,6 +410,8 @@ def _update(kind: str, b: int) -> dict[str, Any]:
             return {"audio": {"output": {"voice": ("alloy", "marin")[b % 2]}}}
         case "update_transcription":
             return {"audio": {"input": {"transcription": (None, {"model": "whisper-1"})[b % 2]}}}
+        case "update_tools":
+            return {"tools": MCP_TOOLS[: b % 4]}
         case "update_modality":
             return {"output_modalities": [("text", "audio")[b % 2]]}
     return {"instructions": "changed", "tool_choice": {"type": "function", "name": "nothing"}}

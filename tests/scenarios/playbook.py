@@ -25,6 +25,9 @@ What happens (every effect of it must be listed before the next one)::
     job 3 speaks 500ms "Hello"                      Synthesized
     job 1 hears "Hel" / job 1 heard "Hello"         Transcribed, growing / final
     job 4 judges 0.9                                Judged
+    job 5 lists '[{name: add, input_schema: {}}]'   ToolsListed
+    job 6 returns "3"                               ToolReturned
+    job 6 breaks '{type: http_error, ...}'          the same, with an error
     job 2 ends / job 2 fails code "message"         JobEnded, JobFailed
     plays item_2 / played item_2                    PlaybackStarted, PlaybackEnded
     flushed item_2 480ms item_4 0ms                 Flushed
@@ -58,6 +61,7 @@ from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
 from vivavoz.wire.codec import decode_client_event, encode
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.mcp import ListedTool, McpFailure
 from vivavoz.wire.options import SessionOptions, effective_session
 from vivavoz.wire.rest import decode_session
 
@@ -368,6 +372,14 @@ def _result(job: str, verb: str, *words: str) -> inputs.Input:
             return inputs.Transcribed(job=number, text=text, final=verb == "heard")
         case "judges", (probability,):
             return inputs.Judged(job=number, probability=float(probability))
+        case "lists", (tools,):
+            return inputs.ToolsListed(
+                job=number, tools=msgspec.convert(yaml.safe_load(tools), list[ListedTool])
+            )
+        case "returns", (output,):
+            return inputs.ToolReturned(job=number, output=output)
+        case "breaks", (error,):
+            return inputs.ToolReturned(job=number, error=msgspec.convert(yaml.safe_load(error), McpFailure))
         case "ends", ():
             return inputs.JobEnded(job=number)
         case "fails", (code, message):

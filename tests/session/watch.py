@@ -6,7 +6,9 @@ from typing import Any
 
 from vivavoz.session import effects, inputs
 from vivavoz.wire import server_events as ev
-from vivavoz.wire.items import Item
+from vivavoz.wire.base import UNSET
+from vivavoz.wire.items import AnyItem
+from vivavoz.wire.mcp import McpApprovalRequest, McpCall
 from vivavoz.wire.server_events import ServerEvent, event_type
 
 _PART_STREAMS = {
@@ -36,15 +38,18 @@ class Watch:
         self.event_ids: set[str] = set()
         self.responses: dict[str, str | None] = {}
         self.items: set[str] = set()
-        self.outputs: dict[tuple[str, int], Item] = {}
+        self.outputs: dict[tuple[str, int], AnyItem] = {}
         self.parts: set[Where] = set()
         self.streams: dict[tuple[Where, str], str] = {}
         self.closed: set[tuple[Where, str]] = set()
         self.arguments: dict[tuple[str, int], str] = {}
-        self.finished_items: dict[str, list[Item]] = {}
+        self.finished_items: dict[str, list[AnyItem]] = {}
+        self.calling: set[str] = set()
+        self.listing: set[str] = set()
         self.sound: set[str] = set()
         self.playing: set[str] = set()
         self.jobs: set[int] = set()
+        self.tool_jobs: dict[int, type] = {}
         self.fed_up: set[int] = set()
         self.last_job = 0
         self.ended = False
@@ -53,6 +58,10 @@ class Watch:
         assert not (self.ended and done), f"after the hang-up: {done}"
         if isinstance(happened, inputs.JobEnded | inputs.JobFailed):
             self.jobs.discard(happened.job)
+        elif isinstance(happened, inputs.ToolsListed | inputs.ToolReturned):
+            answered = effects.ListTools if isinstance(happened, inputs.ToolsListed) else effects.CallTool
+            if self.tool_jobs.get(happened.job) is answered:
+                self.jobs.discard(happened.job)
         for effect in done:
             self._effect(effect)
         if isinstance(happened, inputs.Flushed):
@@ -70,6 +79,8 @@ class Watch:
             "parts": self.parts,
             "streams": set(self.streams),
             "arguments": set(self.arguments),
+            "MCP calls": self.calling,
+            "MCP lists": self.listing,
         }
 
     # ---------------------------------------------------------------------------- effects
@@ -81,8 +92,10 @@ class Watch:
                 self.event_ids.add(event.event_id)
                 assert (effect.format is not None) == (event_type(event) == _SOUND)
                 self._event(event)
-            case effects.StartJob(job=job):
+            case effects.StartJob(job=job, task=task):
                 assert job > self.last_job, f"job {job} used twice"
+                if isinstance(task, effects.ListTools | effects.CallTool):
+                    self.tool_jobs[job] = type(task)
                 self.last_job = job
                 self.jobs.add(job)
             case effects.FeedAudio(job=job) | effects.FeedText(job=job):
@@ -124,6 +137,10 @@ class Watch:
             case ev.OutputItemDone(item=item):
                 opened = self.outputs.pop((event.response_id, event.output_index))
                 assert opened.id == item.id
+                assert item.id not in self.calling, f"done but still called: {item.id}"
+                if isinstance(item, McpCall):
+                    assert isinstance(item.output, str) != (item.error is not UNSET)
+                assert not isinstance(item, McpApprovalRequest) or item == opened
                 if self.responses[event.response_id] is not None:
                     assert self.finished_items[str(item.id)][-1] == item
                 else:
@@ -138,14 +155,25 @@ class Watch:
                 self._delta(name, event)
             case ev.OutputTextDone() | ev.OutputAudioDone() | ev.OutputAudioTranscriptDone():
                 self._stream_done(name, event)
-            case ev.FunctionCallArgumentsDelta():
+            case ev.FunctionCallArgumentsDelta() | ev.McpCallArgumentsDelta():
                 key = (event.response_id, event.output_index)
                 assert self.outputs[key].id == event.item_id
                 self.arguments[key] = self.arguments.get(key, "") + event.delta
-            case ev.FunctionCallArgumentsDone():
+            case ev.FunctionCallArgumentsDone() | ev.McpCallArgumentsDone():
                 key = (event.response_id, event.output_index)
                 assert self.outputs[key].id == event.item_id
                 assert self.arguments.pop(key, "") == event.arguments
+            case ev.McpCallInProgress(item_id=item_id):
+                assert item_id in {output.id for output in self.outputs.values()}
+                self.calling.add(item_id)
+            case ev.McpCallCompleted(item_id=item_id) | ev.McpCallFailed(item_id=item_id):
+                self.calling.remove(item_id)
+            case ev.McpListToolsInProgress(item_id=item_id):
+                assert item_id in self.items
+                self.listing.add(item_id)
+            case ev.McpListToolsCompleted(item_id=item_id) | ev.McpListToolsFailed(item_id=item_id):
+                assert item_id in self.items
+                self.listing.remove(item_id)
             case ev.OutputAudioBufferStarted(response_id=response_id):
                 assert response_id in self.sound, f"{response_id} plays what was never given or was flushed"
                 assert response_id not in self.playing

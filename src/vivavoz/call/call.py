@@ -13,6 +13,7 @@ from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
 from vivavoz.call.jobs import JobRunner
 from vivavoz.call.noise import NoiseReducer
 from vivavoz.call.preparing import Preparing
+from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.sound import InputDecoder
 from vivavoz.call.tap import Tap
@@ -102,6 +103,7 @@ class Call:
         settings: CallSettings,
         trace: TraceWriter | None = None,
         tap: Tap | None = None,
+        tools: RemoteTools | None = None,
     ) -> None:
         self.id = call_id
         self.session_id = session.id
@@ -113,6 +115,7 @@ class Call:
         self._settings = settings
         self._trace = trace
         self._tap = tap
+        self._tools = tools or RemoteTools()
         self._vad: VadStream | None = None
         self._vad_base = 0
         self._vad_next = -1
@@ -169,7 +172,7 @@ class Call:
         try:
             async with asyncio.TaskGroup() as group:
                 self._jobs = JobRunner(
-                    self._engines, group, self._told, self._pace, self._settings.engine_seconds
+                    self._engines, group, self._told, self._pace, self._settings.engine_seconds, self._tools
                 )
                 loop = group.create_task(self._handle_all(), name=f"{self.id}-inbox")
                 self._preparing = Preparing(self._engines, group)
@@ -242,7 +245,7 @@ class Call:
         except ProtocolError as error:
             return _refusal(error, message.sender)
         event = self._decoder.decode(event, self._session.options.audio.input.format)
-        return Received(event=event, sender=message.sender)
+        return Received(event=self._tools.sealed_event(event), sender=message.sender)
 
     async def _without_noise(self, input: Input) -> Input:
         """Sound for the input buffer is cleaned where the session says so, before anything hears it."""

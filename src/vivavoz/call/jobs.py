@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.engines.ports import (
     EngineError,
     Engines,
@@ -21,7 +22,7 @@ from vivavoz.engines.ports import (
     Transcript,
     Usage,
 )
-from vivavoz.session.effects import Converse, Judge, Reply, Synthesize, Task, Transcribe
+from vivavoz.session.effects import CallTool, Converse, Judge, ListTools, Reply, Synthesize, Task, Transcribe
 from vivavoz.session.inputs import (
     Input,
     JobEnded,
@@ -32,6 +33,8 @@ from vivavoz.session.inputs import (
     RepliedText,
     RepliedUsage,
     Synthesized,
+    ToolReturned,
+    ToolsListed,
     Transcribed,
 )
 from vivavoz.wire.codec import plain
@@ -79,12 +82,14 @@ class JobRunner:
         told: Callable[[Input], Awaitable[None]],
         pace: Callable[[], Awaitable[None]],
         patience_s: float,
+        tools: RemoteTools,
     ) -> None:
         self._engines = engines
         self._group = group
         self._told = told
         self._pace = pace
         self._patience_s = patience_s
+        self._tools = tools
         self._running: dict[int, Running] = {}
 
     def start(self, job: int, task: Task) -> None:
@@ -142,6 +147,11 @@ class JobRunner:
         match task:
             case Judge():
                 await self._judge(job, task)
+            case ListTools():
+                await self._told(ToolsListed(job=job, tools=await self._tools.list_tools(task)))
+            case CallTool():
+                result = await self._tools.call(task)
+                await self._told(ToolReturned(job=job, output=result.output, error=result.error))
             case _:
                 results = self._results(task, running.feed)
                 async with contextlib.aclosing(results):  # type: ignore[type-var]

@@ -13,6 +13,7 @@ from typing import Any
 from vivavoz.call.jobs import reply_options
 from vivavoz.engines.ports import EngineError, Engines
 from vivavoz.session.effects import Reply
+from vivavoz.session.tools import offer
 from vivavoz.wire.options import SessionOptions
 
 log = logging.getLogger("vivavoz.call.preparing")
@@ -45,12 +46,14 @@ class Preparing:
             self._task.cancel()
 
     async def _prepare(self, options: SessionOptions) -> None:
+        # What MCP servers offer is not known yet.
+        offered = offer({}, options.tools, options.tool_choice, asking=True)
         nothing_said = Reply(
             items=[],
             model=options.model,
             instructions=options.instructions,
-            tools=options.tools,
-            tool_choice=options.tool_choice,
+            tools=offered.functions,
+            tool_choice=offered.choice,
             max_output_tokens=None,
         )
         try:

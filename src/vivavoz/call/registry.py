@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from vivavoz.call.call import Call
+from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.tap import OpenTap
 from vivavoz.call.trace import SCHEMA, Head, TraceWriter
-from vivavoz.engines.ports import Engines
+from vivavoz.engines.ports import Engines, ToolServers
 from vivavoz.media import denoise
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
@@ -46,14 +47,16 @@ class CallRegistry:
         settings: CallSettings | None = None,
         worker_tag: str = "",
         open_tap: OpenTap | None = None,
+        tool_servers: ToolServers | None = None,
     ) -> None:
         """``engines_for`` raises KeyError for an unknown model. ``worker_tag``: the first hex digits of
         every call id, so that whoever meets the id knows which worker holds the call. ``open_tap``: makes
-        each call's listener."""
+        each call's listener. ``tool_servers``: who asks MCP servers; None: nobody."""
         self._engines_for = engines_for
         self._settings = settings or CallSettings()
         self._tag = worker_tag
         self._open_tap = open_tap
+        self._tool_servers = tool_servers
         self._opened = 0
         self._calls: dict[str, Call] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -92,7 +95,8 @@ class CallRegistry:
         """
         if self._draining or len(self._calls) >= self._settings.sessions:
             raise AtCapacity
-        options = effective_session(session, model or "gpt-realtime")
+        tools = RemoteTools(self._tool_servers)
+        options = effective_session(tools.sealed_session(session), model or "gpt-realtime")
         try:
             engines = self._engines_for(options.model).for_call()
         except KeyError:
@@ -115,13 +119,14 @@ class CallRegistry:
             expires_at=_FIXED_EXPIRY if fixed else int(time.time() + duration),
             input_ms=self._settings.input_ms,
             model_given=model is not None,
+            mcp=self._tool_servers is not None,
         )
         digits = f"{number:0{_ID_HEX - len(self._tag)}x}" if fixed else secrets.token_hex(16)
         call_id = f"rtc_{(self._tag + digits)[:_ID_HEX]}"
         core = Session(options, Ids(seed=seed), settings, session_id=session_id)
         head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings)
         tap = self._open_tap(number, call_id) if self._open_tap is not None else None
-        call = Call(call_id, core, engines, self._settings, self._trace(call_id, head), tap)
+        call = Call(call_id, core, engines, self._settings, self._trace(call_id, head), tap, tools)
         self._opened = number
         self._calls[call_id] = call
         task = asyncio.create_task(call.run(), name=call_id)

@@ -20,6 +20,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import msgspec
 
 from vivavoz.wire.items import Item
+from vivavoz.wire.mcp import ListedTool, McpFailure
 
 SAMPLE_RATE = 24_000
 """Samples per second of every PCM buffer that crosses a port (Hz)."""
@@ -202,6 +203,35 @@ class SpeechToSpeech(Protocol):
     ) -> AsyncIterator[Transcript | Speech | ReplyDelta]:
         """Answer ``audio`` (the caller's last turn; empty where the last item is text) in the light of
         ``items``. May yield the caller's :class:`Transcript` when it knows it."""
+        ...
+
+
+# --------------------------------------------------------------------------- tools of MCP servers
+
+
+class ToolServer(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an MCP server is, and what to tell it. ``headers`` hold secrets."""
+
+    url: str
+    headers: dict[str, str] = {}
+
+
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tool said, or how it failed: exactly one of the two."""
+
+    output: str | None = None
+    error: McpFailure | None = None
+
+
+class ToolServers(Protocol):
+    """Asks MCP servers on behalf of a session. Bounded in time and size."""
+
+    async def list_tools(self, server: ToolServer) -> list[ListedTool]:
+        """Raises EngineError, where the server must not, cannot or will not be asked too."""
+        ...
+
+    async def call(self, server: ToolServer, name: str, arguments: dict[str, Any]) -> ToolResult:
+        """Raises nothing for what a server can do wrong."""
         ...
 
 

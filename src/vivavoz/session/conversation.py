@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Literal
 
 from vivavoz.session.input_audio import to_ms, to_samples
+from vivavoz.session.tools import model_name
 from vivavoz.wire.base import UNSET, Data, tag_of
 from vivavoz.wire.errors import ProtocolError, invalid_value, missing
 from vivavoz.wire.items import (
+    AnyItem,
     ContentPart,
     FunctionCall,
     FunctionCallOutput,
@@ -20,6 +22,7 @@ from vivavoz.wire.items import (
     OutputAudio,
     OutputText,
 )
+from vivavoz.wire.mcp import McpApprovalRequest, McpApprovalResponse, McpCall, McpItem
 
 ROOT = "root"
 """``previous_item_id`` of an item that is to stand first."""
@@ -73,7 +76,7 @@ def _share(text: str, share: float) -> str:
 class Entry(Data):
     """One item with what the wire does not show."""
 
-    item: Item
+    item: AnyItem
     transcript: str | None = None
     """What the caller said, known to the model whether or not the client asked for a transcription."""
     transcription: int | None = None
@@ -87,15 +90,15 @@ class Entry(Data):
     spoken: Spoken | None = None
     """The assistant's sound in it."""
 
-    def as_said(self) -> Item | None:
-        """The item as the model shall see it, what was spoken in its ``transcript``; None: no words."""
+    def as_said(self) -> list[Item]:
+        """The item as the model shall see it, what was spoken in its ``transcript``; empty: no words."""
         item = self.item
         if not isinstance(item, Message):
-            return item
+            return as_said(item)
         if self.transcript is not None:
             parts = [_heard(part, self.transcript) for part in item.content]
             item = Message(id=item.id, role=item.role, status=item.status, content=parts)
-        return item if any(_words(part) for part in item.content) else None
+        return [item] if any(_words(part) for part in item.content) else []
 
 
 class Conversation(Data):
@@ -120,7 +123,7 @@ class Conversation(Data):
         self._insert(len(self.order), entry)
         return previous
 
-    def create(self, item: Item, after: str | None) -> tuple[Entry, str | None]:
+    def create(self, item: AnyItem, after: str | None) -> tuple[Entry, str | None]:
         """A client's item, after ``after`` (None: at the end, ``"root"``: at the beginning).
 
         Returns the entry and the item before it. Raises :class:`ProtocolError` and changes nothing where
@@ -150,7 +153,7 @@ class Conversation(Data):
         self.order.remove(item_id)
         del self.entries[item_id]
 
-    def retrieve(self, item_id: str) -> Item:
+    def retrieve(self, item_id: str) -> AnyItem:
         if (entry := self.entries.get(item_id)) is None:
             raise _absent("retrieving", "item_retrieve_invalid_item_id", item_id)
         return entry.item
@@ -197,7 +200,21 @@ class Conversation(Data):
 
     def context(self) -> list[Item]:
         """The conversation as the model shall see it: everything spoken in its ``transcript``."""
-        return [item for entry in self if (item := entry.as_said()) is not None]
+        items: list[Item] = []
+        for entry in self:
+            if isinstance(entry.item, McpApprovalResponse):
+                items += self._declined(entry.item)
+            else:
+                items += entry.as_said()
+        return items
+
+    def _declined(self, response: McpApprovalResponse) -> list[Item]:
+        """What was asked for and must not be done is told like a call that failed."""
+        request = self.entries.get(response.approval_request_id)
+        if response.approve or request is None or not isinstance(request.item, McpApprovalRequest):
+            return []
+        why = f" ({response.reason})" if response.reason else ""
+        return _call(request.item, f"Not done: the user did not approve it{why}.")
 
     def _position(self, after: str | None) -> int:
         if after is None:
@@ -220,13 +237,13 @@ class Conversation(Data):
         self.entries[item_id] = entry
 
 
-def check_item(item: Item, where: str = "item") -> None:
+def check_item(item: AnyItem, where: str = "item") -> None:
     """Whether the members fit together, beyond what the types say. Raises :class:`ProtocolError`."""
     if isinstance(item.id, str) and not 0 < len(item.id) <= MAX_ID_LENGTH:
         raise invalid_value(
             f"Invalid '{where}.id': a string of 1 to {MAX_ID_LENGTH} characters.", f"{where}.id"
         )
-    if isinstance(item, FunctionCallOutput | FunctionCall):
+    if not isinstance(item, Message):
         return
     for index, part in enumerate(item.content):
         _check_part(item.role, part, f"{where}.content[{index}]")
@@ -251,6 +268,25 @@ def _absent(doing: str, code: str, item_id: str) -> ProtocolError:
     return ProtocolError(
         f"Error {doing} item: the item with id '{item_id}' does not exist.", code=code, param="item_id"
     )
+
+
+def as_said(item: AnyItem) -> list[Item]:
+    """What a model put out, as it shall see it. To a model the tools of an MCP server are functions."""
+    if not isinstance(item, McpItem):
+        return [item]
+    if not isinstance(item, McpCall):
+        return []
+    if isinstance(item.output, str):
+        return _call(item, item.output)
+    if item.error is not UNSET:
+        return _call(item, f"Failed: {item.error.message}")
+    return []
+
+
+def _call(item: McpCall | McpApprovalRequest, output: str) -> list[Item]:
+    name = model_name(item.name)
+    call = FunctionCall(id=item.id, call_id=item.id, name=name, arguments=item.arguments, status="completed")
+    return [call, FunctionCallOutput(call_id=item.id, output=output)]
 
 
 def _heard(part: ContentPart, transcript: str) -> ContentPart:

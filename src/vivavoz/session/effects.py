@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from vivavoz.wire.base import Fixed
 from vivavoz.wire.items import Item
-from vivavoz.wire.options import AudioFormat, FunctionTool, ToolChoice, Transcription
+from vivavoz.wire.mcp import McpTool
+from vivavoz.wire.options import AudioFormat, FunctionTool, NamedFunction, Transcription
 from vivavoz.wire.server_events import ServerEvent
 
 
@@ -37,7 +40,7 @@ class Reply(Fixed, frozen=True, tag_field="what", tag=True):
     model: str
     instructions: str
     tools: list[FunctionTool]
-    tool_choice: ToolChoice
+    tool_choice: Literal["none", "auto", "required"] | NamedFunction
     max_output_tokens: int | None
 
 
@@ -62,7 +65,21 @@ class Judge(Fixed, frozen=True, tag_field="what", tag=True):
     pcm: bytes
 
 
-Task = Transcribe | Reply | Synthesize | Converse | Judge
+class ListTools(Fixed, frozen=True, tag_field="what", tag=True):
+    """Ask an MCP server for its tools; answered by ``ToolsListed``."""
+
+    tool: McpTool
+
+
+class CallTool(Fixed, frozen=True, tag_field="what", tag=True):
+    """Let an MCP server do something; answered by ``ToolReturned``. ``arguments`` is what the model wrote."""
+
+    tool: McpTool
+    name: str
+    arguments: str
+
+
+Task = Transcribe | Reply | Synthesize | Converse | Judge | ListTools | CallTool
 
 
 class StartJob(Fixed, frozen=True, tag_field="what", tag=True):

@@ -6,6 +6,7 @@ from typing import Literal
 
 from vivavoz.wire.base import Fixed
 from vivavoz.wire.client_events import ClientEvent
+from vivavoz.wire.mcp import ListedTool, McpFailure
 
 Sender = str
 """Which transport something came from; an answer meant for one transport goes back there."""
@@ -98,6 +99,19 @@ class Synthesized(Fixed, frozen=True, tag_field="what", tag=True):
     text: str
 
 
+class ToolsListed(Fixed, frozen=True, tag_field="what", tag=True):
+    job: int
+    tools: list[ListedTool]
+
+
+class ToolReturned(Fixed, frozen=True, tag_field="what", tag=True):
+    """An MCP tool's output, or how it failed."""
+
+    job: int
+    output: str | None = None
+    error: McpFailure | None = None
+
+
 class JobEnded(Fixed, frozen=True, tag_field="what", tag=True):
     job: int
 
@@ -150,6 +164,8 @@ Input = (
     | RepliedUsage
     | RepliedFinish
     | Synthesized
+    | ToolsListed
+    | ToolReturned
     | JobEnded
     | JobFailed
     | PlaybackStarted

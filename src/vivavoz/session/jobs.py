@@ -15,6 +15,8 @@ class Kind(Enum):
     REPLY = "reply"
     SPEECH = "speech"
     JUDGE = "judge"
+    LIST_TOOLS = "list_tools"
+    CALL_TOOL = "call_tool"
 
 
 class Job(Data):

@@ -7,8 +7,8 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Any
 
-from vivavoz.session import rules
-from vivavoz.session.conversation import Entry, check_item
+from vivavoz.session import mcp, rules
+from vivavoz.session.conversation import Entry, as_said, check_item
 from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score, Transcribe
 from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms, to_samples
 from vivavoz.session.jobs import Kind
@@ -31,13 +31,14 @@ from vivavoz.wire.client_events import (
     SessionUpdate,
 )
 from vivavoz.wire.errors import ProtocolError, invalid_value
-from vivavoz.wire.items import FunctionCallOutput, InputAudio, Item, Message
+from vivavoz.wire.items import ClientItem, FunctionCallOutput, InputAudio, Item, Message
+from vivavoz.wire.mcp import McpApprovalResponse
 from vivavoz.wire.options import (
     AudioFormat,
-    NamedFunction,
     SessionOptions,
     SessionPatch,
     check_modalities,
+    check_tools,
     merge,
     model_of,
     session_object,
@@ -68,6 +69,7 @@ def session_update(state: State, out: Output, event: SessionUpdate) -> None:
     try:
         options = merge(state.options, patch)
         check_options(state.settings, options)
+        mcp.check(state, options.tools, "tools")
         if state.voiced and options.audio.output.voice != state.options.audio.output.voice:
             raise ProtocolError(
                 "Cannot update a conversation's voice if assistant audio is present.",
@@ -81,6 +83,8 @@ def session_update(state: State, out: Output, event: SessionUpdate) -> None:
     _switch_turn_detection(state, out, options)
     state.options = options
     out.send(SessionUpdated, session=session_object(options, state.id, state.settings.expires_at))
+    if isinstance(patch, SessionPatch) and patch.tools is not UNSET:
+        mcp.list_tools(state, out, options.tools)
     rules.answer(state, out)
 
 
@@ -95,6 +99,7 @@ def _switch_turn_detection(state: State, out: Output, options: SessionOptions) -
 def check_options(settings: Settings, options: SessionOptions) -> None:
     """What this server can do of what may be asked. Raises :class:`ProtocolError`, seen from the session."""
     check_voice(settings, options.audio.output.voice, "audio.output.voice")
+    mcp.check_available(settings, options.tools, "tools")
     if options.audio.input.noise_reduction is not None and not settings.reduces_noise:
         raise invalid_value(
             "This server cannot reduce noise: the package 'webrtc-noise-gain' is not installed. Supported "
@@ -197,6 +202,8 @@ def output_clear(state: State, out: Output, event: OutputAudioBufferClear) -> No
 
 def item_create(state: State, out: Output, event: ConversationItemCreate) -> None:
     item = event.item
+    if isinstance(item, McpApprovalResponse):
+        mcp.check_approval(state, item)
     sound = _sound(item)
     after = event.previous_item_id if isinstance(event.previous_item_id, str) else None
     item = _named(item, out)
@@ -204,12 +211,16 @@ def item_create(state: State, out: Output, event: ConversationItemCreate) -> Non
     if sound:
         _listen(state, out, entry, sound)
     rules.added(out, previous, entry.item)
+    if isinstance(entry.item, McpApprovalResponse):
+        mcp.decide(state, entry.item)
 
 
-def _named(item: Item, out: Output) -> Item:
+def _named(item: ClientItem, out: Output) -> ClientItem:
     """The item as the conversation keeps it: with an id and a status, without what clients merely repeat."""
     item_id = item.id if item.id is not UNSET else out.ids.next("item")
     members: dict[str, Any] = {"id": item_id, "object": UNSET}
+    if isinstance(item, McpApprovalResponse):
+        return replace(item, **members, reason=item.reason or UNSET)
     if item.status is UNSET and not isinstance(item, FunctionCallOutput):
         # An output is sent back without a status (recorded).
         members["status"] = "completed"
@@ -223,7 +234,7 @@ def _named(item: Item, out: Output) -> Item:
     return replace(item, **members)
 
 
-def _sound(item: Item) -> bytes:
+def _sound(item: ClientItem) -> bytes:
     """The sound a client put into an item (mono s16le, 24 kHz by now)."""
     sound = b""
     if isinstance(item, Message):
@@ -272,6 +283,7 @@ def item_truncate(state: State, out: Output, event: ConversationItemTruncate) ->
 def item_delete(state: State, out: Output, event: ConversationItemDelete) -> None:
     entry = state.conversation.get(event.item_id)
     state.conversation.delete(event.item_id)
+    state.requests.pop(event.item_id, None)
     if entry is not None and entry.transcription is not None:
         state.jobs.cancel(out, entry.transcription)
         state.partial.pop(event.item_id, None)
@@ -299,6 +311,8 @@ def response_create(state: State, out: Output, event: ResponseCreate) -> None:
             f"{active.id}. Wait until the response is finished before creating a new one.",
             code="conversation_already_has_active_response",
         )
+    if isinstance(patch.tools, list):
+        mcp.list_tools(state, out, plan.tools)
     rules.respond(state, out, plan, out_of_band=out_of_band)
 
 
@@ -329,17 +343,15 @@ def _plan(state: State, patch: ResponsePatch) -> Plan:
         if output.voice is not UNSET:
             check_voice(state.settings, output.voice, "audio.output.voice")
             plan.voice = output.voice
-    if isinstance(plan.tool_choice, NamedFunction):
-        name = plan.tool_choice.name
-        if name not in [tool.name for tool in plan.tools]:
-            raise invalid_value(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
+    check_tools(plan.tools, plan.tool_choice)
+    mcp.check(state, plan.tools, "tools")
     if isinstance(patch.input, list):
-        plan.input = [_given(state, item, index) for index, item in enumerate(patch.input)]
+        plan.input = [given for index, item in enumerate(patch.input) for given in _given(state, item, index)]
     return plan
 
 
-def _given(state: State, item: Any, index: int) -> Item:
-    """One item of ``response.input``."""
+def _given(state: State, item: Any, index: int) -> list[Item]:
+    """One item of ``response.input``, as the model shall see it."""
     where = f"input[{index}]"
     if isinstance(item, ItemReference):
         entry = state.conversation.get(item.id)
@@ -347,12 +359,11 @@ def _given(state: State, item: Any, index: int) -> Item:
             raise invalid_value(
                 f"Invalid '{where}.id': the item with id '{item.id}' does not exist.", f"{where}.id"
             )
-        return entry.as_said() or entry.item
+        return entry.as_said() or as_said(entry.item)
     if isinstance(item, InputMessage):
         item = Message(role=item.role, content=item.content, id=item.id, status=item.status)
     check_item(item, where)
-    given: Item = item
-    return given
+    return [item]
 
 
 HANDLERS: dict[type, Any] = {

@@ -9,18 +9,20 @@ comes last. So every ``added`` has its ``done``, by construction.
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from vivavoz.session.conversation import Conversation, Entry, Spoken
-from vivavoz.session.effects import EndAudio, FeedText, FinishJob, Synthesize
+from vivavoz.session.effects import CallTool, EndAudio, FeedText, FinishJob, Synthesize
 from vivavoz.session.jobs import Jobs, Kind
 from vivavoz.session.output import Output
+from vivavoz.session.outputs import Bracket, CallOutput, McpOutput, MessageOutput, OutputItem
 from vivavoz.session.playout import Playout
+from vivavoz.session.tools import Target
 from vivavoz.wire.base import Data, replace
 from vivavoz.wire.codec import is_json
-from vivavoz.wire.items import FunctionCall, Item, ItemStatus, Message, OutputAudio, OutputText
-from vivavoz.wire.options import AudioFormat, FunctionTool, Modality, ToolChoice, Voice
+from vivavoz.wire.items import AnyItem, Item, ItemStatus
+from vivavoz.wire.mcp import McpFailure
+from vivavoz.wire.options import AudioFormat, Modality, Tool, ToolChoice, Voice
 from vivavoz.wire.responses import (
     ResponseAudio,
     ResponseAudioOutput,
@@ -36,6 +38,11 @@ from vivavoz.wire.server_events import (
     ConversationItemDone,
     FunctionCallArgumentsDelta,
     FunctionCallArgumentsDone,
+    McpCallArgumentsDelta,
+    McpCallArgumentsDone,
+    McpCallCompleted,
+    McpCallFailed,
+    McpCallInProgress,
     OutputAudioDone,
     OutputAudioTranscriptDelta,
     OutputAudioTranscriptDone,
@@ -52,6 +59,10 @@ MAX_DELTA_BYTES = 96_000
 """The longest audio delta (2 s): as base64 well below the 1 MiB frame that common clients accept."""
 
 
+MAX_ROUNDS = 8
+"""How often a model may go on by itself after MCP tools, in one response."""
+
+
 class Stage(NamedTuple):
     """What a response acts on."""
 
@@ -59,52 +70,7 @@ class Stage(NamedTuple):
     conversation: Conversation
     playout: Playout
     jobs: Jobs
-
-
-class Bracket(Enum):
-    """Something opened that must be closed, with the event that closes it."""
-
-    ITEM = "item"
-    PART = "part"
-    TEXT = "text"
-    TRANSCRIPT = "transcript"
-    AUDIO = "audio"
-    ARGUMENTS = "arguments"
-
-
-class MessageOutput(Data, tag="message"):
-    """Words, as text or as speech. ``waiting`` has not gone out (or to the voice) yet."""
-
-    item_id: str
-    modality: Modality
-    waiting: str = ""
-    text: str = ""
-    speech: int | None = None
-    previous: str | None = None
-    opened: bool = False
-    complete: bool = False
-    """The model will add nothing to it."""
-    fed: bool = False
-    """The voice was told that no more words come."""
-    spoken: bool = False
-    """The voice has said all of it."""
-
-
-class CallOutput(Data, tag="call"):
-    """A function call; ``waiting`` are arguments that have not gone out yet."""
-
-    item_id: str
-    call_id: str
-    index: int
-    name: str
-    waiting: str = ""
-    arguments: str = ""
-    previous: str | None = None
-    opened: bool = False
-    complete: bool = False
-
-
-OutputItem = MessageOutput | CallOutput
+    requests: dict[str, Request]
 
 
 class Plan(Data):
@@ -113,7 +79,7 @@ class Plan(Data):
     model: str
     modalities: list[Modality]
     instructions: str
-    tools: list[FunctionTool]
+    tools: list[Tool]
     tool_choice: ToolChoice
     max_output_tokens: int | Literal["inf"]
     voice: Voice
@@ -126,6 +92,15 @@ class Plan(Data):
     @property
     def modality(self) -> Modality:
         return self.modalities[0]
+
+
+class Request(Data):
+    """What a client is asked to approve: a call, and how the response that wanted it was to be."""
+
+    id: str
+    target: Target
+    arguments: str
+    plan: Plan
 
 
 class Response(Data):
@@ -142,7 +117,13 @@ class Response(Data):
     outputs: list[OutputItem] = []
     cursor: int = 0
     stack: list[Bracket] = []
-    items: list[Item] = []
+    items: list[AnyItem] = []
+    targets: dict[str, Target] = {}
+    """Functions of this round that are tools of MCP servers."""
+    rounds: int = 0
+    """How often the model went on after such tools."""
+    round_start: int = 0
+    """The first output of this round."""
     usage: tuple[int, int, int] | None = None
     """Text tokens: input, output, cached; None until the model says."""
     heard_ms: int = 0
@@ -161,11 +142,18 @@ class Response(Data):
         self.advance(stage)
 
     def add_call(self, stage: Stage, index: int, name: str, arguments: str) -> None:
-        call = next((o for o in self.outputs if isinstance(o, CallOutput) and o.index == index), None)
+        call: CallOutput | McpOutput | None = None
+        for output in self.outputs[self.round_start :]:
+            if not isinstance(output, MessageOutput) and output.index == index:
+                call = output
         if call is None:
             self._complete_earlier()
             ids = stage.out.ids
-            call = CallOutput(item_id=ids.next("item"), call_id=ids.next("call"), index=index, name=name)
+            if (target := self.targets.get(name)) is not None:
+                item_id = ids.next("mcpr" if target.asks else "mcp")
+                call = McpOutput(item_id=item_id, index=index, target=target, asks=target.asks)
+            else:
+                call = CallOutput(item_id=ids.next("item"), call_id=ids.next("call"), index=index, name=name)
             self.outputs.append(call)
         call.waiting += arguments
         self.advance(stage)
@@ -198,15 +186,54 @@ class Response(Data):
         self.replied, self.job = True, None
         self._complete_all()
 
+    # ---------------------------------------------------------------------------- MCP tools
+
+    def call(self, stage: Stage, requests: list[Request]) -> None:
+        """Begin with calls that were approved."""
+        self.rounds, self.replied = 1, True
+        for index, request in enumerate(requests):
+            call = McpOutput(
+                item_id=stage.out.ids.next("mcp"), index=index, target=request.target, asks=False
+            )
+            call.waiting, call.complete, call.request_id = request.arguments, True, request.id
+            self.outputs.append(call)
+
+    def end_call(self, job: int, output: str | None, error: McpFailure | None) -> None:
+        """A tool has returned."""
+        current = self._current()
+        if isinstance(current, McpOutput) and current.job == job:
+            current.end(output, error)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the model is to read what MCP tools returned. Not while the client still owes it the
+        output of a function or an approval, and not without end."""
+        this_round = self.outputs[self.round_start :]
+        used = [output for output in this_round if isinstance(output, McpOutput)]
+        owed = any(isinstance(output, CallOutput) for output in this_round) or any(o.asks for o in used)
+        return bool(used) and not owed and self.rounds < MAX_ROUNDS
+
+    def next_round(self) -> None:
+        self.rounds += 1
+        self.round_start = len(self.outputs)
+        self.replied = False
+
     # ---------------------------------------------------------------------------- what goes out
 
     def advance(self, stage: Stage) -> bool:
         """Bring out what can go out; whether everything is out."""
         while (output := self._current()) is not None:
+            if isinstance(output, McpOutput) and output.asks:
+                # A request is shown whole.
+                if not output.complete:
+                    return False
+                output.arguments, output.waiting = output.arguments + output.waiting, ""
             if not output.opened:
                 self._open(stage, output)
             if isinstance(output, CallOutput):
                 done = self._pump_call(stage, output)
+            elif isinstance(output, McpOutput):
+                done = output.asks or self._pump_mcp(stage, output)
             else:
                 done = self._pump_message(stage, output)
             if not done:
@@ -226,6 +253,9 @@ class Response(Data):
             if isinstance(output, MessageOutput):
                 stage.jobs.cancel(stage.out, output.speech)
                 output.speech = None
+            elif isinstance(output, McpOutput):
+                stage.jobs.cancel(stage.out, output.job)
+                output.give_up("The call was cancelled.")
             if output.opened:
                 self._close(stage, output, "incomplete")
         self.outputs = self.outputs[: self.cursor]
@@ -278,15 +308,16 @@ class Response(Data):
 
     def _open(self, stage: Stage, output: OutputItem) -> None:
         output.opened = True
-        item = self._item(output, "in_progress")
+        item = output.item("in_progress")
         stage.out.send(OutputItemAdded, response_id=self.id, output_index=self.cursor, item=item)
         self.stack.append(Bracket.ITEM)
         if self.conversation_id is not None:
             entry = Entry(item=item, spoken=Spoken() if self._is_spoken(output) else None)
             output.previous = stage.conversation.append(entry)
             stage.out.send(ConversationItemAdded, previous_item_id=output.previous, item=item)
-        if isinstance(output, CallOutput):
-            self.stack.append(Bracket.ARGUMENTS)
+        if not isinstance(output, MessageOutput):
+            if not (isinstance(output, McpOutput) and output.asks):
+                self.stack.append(Bracket.ARGUMENTS)
             return
         spoken = output.modality == "audio"
         part = Part(type="audio", transcript="") if spoken else Part(type="text", text="")
@@ -329,6 +360,30 @@ class Response(Data):
                 delta=piece,
             )
         return call.complete
+
+    def _pump_mcp(self, stage: Stage, call: McpOutput) -> bool:
+        piece, call.waiting = call.waiting, ""
+        out = stage.out
+        where: dict[str, Any] = {"item_id": call.item_id, "output_index": self.cursor}
+        if piece:
+            call.arguments += piece
+            filling = out.ids.next("")[1 : 1 + -len(piece) % 16]
+            out.send(McpCallArgumentsDelta, response_id=self.id, **where, delta=piece, obfuscation=filling)
+        if not call.complete or call.job is not None or call.returned:
+            return call.returned
+        if self.finish is not None and self.replied and call is self.outputs[-1]:
+            call.give_up("The call was cut short.")
+            return True
+        self._close_bracket(stage, self.stack.pop(), call, "completed")
+        entry = stage.conversation.get(call.item_id) if self.conversation_id is not None else None
+        if entry is not None:
+            entry.item = call.item("in_progress")
+        out.send(McpCallInProgress, **where)
+        self.stack.append(Bracket.MCP_CALL)
+        target = call.target
+        task = CallTool(tool=target.tool, name=target.name, arguments=call.arguments)
+        call.job = stage.jobs.start(out, Kind.CALL_TOOL, self.id, task)
+        return False
 
     def _speak(self, stage: Stage, message: MessageOutput, pcm: bytes, text: str) -> None:
         where = self._where(message)
@@ -379,14 +434,30 @@ class Response(Data):
                     name=output.name,
                     arguments=output.arguments,
                 )
+            case Bracket.ARGUMENTS if isinstance(output, McpOutput):
+                out.send(
+                    McpCallArgumentsDone,
+                    response_id=self.id,
+                    item_id=output.item_id,
+                    output_index=self.cursor,
+                    arguments=output.arguments,
+                )
+            case Bracket.MCP_CALL if isinstance(output, McpOutput):
+                event = McpCallCompleted if output.error is None else McpCallFailed
+                out.send(event, item_id=output.item_id, output_index=self.cursor)
             case _:
                 self._close_item(stage, output, status)
 
     def _close_item(self, stage: Stage, output: OutputItem, status: ItemStatus) -> None:
-        item = self._item(output, status)
+        item = output.item(status)
         self.items.append(item)
         if self.conversation_id is not None:
             entry = stage.conversation.get(output.item_id)
+            if isinstance(output, McpOutput) and output.asks and entry is not None:
+                plan = replace(self.plan, metadata=None)
+                stage.requests[output.item_id] = Request(
+                    id=output.item_id, target=output.target, arguments=output.arguments, plan=plan
+                )
             if entry is not None:
                 cut = entry.spoken is not None and entry.spoken.cut
                 entry.item = replace(entry.item, status=status) if cut else item
@@ -394,21 +465,6 @@ class Response(Data):
         stage.out.send(OutputItemDone, response_id=self.id, output_index=self.cursor, item=item)
 
     # ---------------------------------------------------------------------------- shapes
-
-    def _item(self, output: OutputItem, status: ItemStatus) -> Item:
-        if isinstance(output, CallOutput):
-            return FunctionCall(
-                id=output.item_id,
-                call_id=output.call_id,
-                name=output.name,
-                arguments=output.arguments,
-                status=status,
-            )
-        content: list[OutputAudio | OutputText] = []
-        if status != "in_progress":
-            spoken = output.modality == "audio"
-            content = [OutputAudio(transcript=output.text) if spoken else OutputText(text=output.text)]
-        return Message(id=output.item_id, role="assistant", status=status, content=list(content))
 
     def _is_spoken(self, output: OutputItem) -> bool:
         return isinstance(output, MessageOutput) and output.modality == "audio"

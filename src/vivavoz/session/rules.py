@@ -7,7 +7,7 @@ traffic shows.
 from __future__ import annotations
 
 from vivavoz.session import transcripts
-from vivavoz.session.conversation import Entry
+from vivavoz.session.conversation import Entry, as_said
 from vivavoz.session.effects import (
     Converse,
     FeedAudio,
@@ -21,10 +21,12 @@ from vivavoz.session.effects import (
 from vivavoz.session.input_audio import to_ms, to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
-from vivavoz.session.response import Plan, Response, Stage
+from vivavoz.session.response import MAX_ROUNDS, Plan, Response, Stage
 from vivavoz.session.state import Idle, Spoke, State
+from vivavoz.session.tools import key_of, mcp_tools, offer
 from vivavoz.session.turn import padding_samples
-from vivavoz.wire.items import FunctionCall, InputAudio, Item, Message, OutputAudio, OutputText
+from vivavoz.wire.items import AnyItem, FunctionCall, InputAudio, Message, OutputAudio, OutputText
+from vivavoz.wire.mcp import McpApprovalRequest, McpCall
 from vivavoz.wire.options import ServerVad, TurnDetection, voice_name
 from vivavoz.wire.responses import (
     CachedTokensDetails,
@@ -55,7 +57,7 @@ MS_PER_TOKEN_SAID = 50
 
 
 def stage(state: State, out: Output) -> Stage:
-    return Stage(out, state.conversation, state.playout, state.jobs)
+    return Stage(out, state.conversation, state.playout, state.jobs, state.requests)
 
 
 # ------------------------------------------------------------------------------------- the caller's turn
@@ -150,7 +152,7 @@ def abandon_turn(state: State, out: Output) -> None:
     state.turn.end(state.turn.scored)
 
 
-def added(out: Output, previous: str | None, item: Item) -> None:
+def added(out: Output, previous: str | None, item: AnyItem) -> None:
     out.send(ConversationItemAdded, previous_item_id=previous, item=item)
     out.send(ConversationItemDone, previous_item_id=previous, item=item)
 
@@ -222,7 +224,7 @@ def begin_waiting(state: State, out: Output) -> None:
 def begin(state: State, out: Output, response: Response) -> None:
     """Let the model reply, as soon as everything the caller said is understood."""
     plan = response.plan
-    if plan.input is None and state.understanding():
+    if (plan.input is None and state.understanding()) or _listing(state, plan):
         return
     last = state.conversation.last
     entry = state.conversation.get(last) if last is not None else None
@@ -230,15 +232,26 @@ def begin(state: State, out: Output, response: Response) -> None:
         code, message = entry.failure
         fail(state, out, response, code, message)
         return
-    items = state.conversation.context() if plan.input is None else plan.input
+    items = state.conversation.context() if plan.input is None else list(plan.input)
+    if response.conversation_id is None or plan.input is not None:
+        # What it did so far stands in no conversation, or in one that is not its context.
+        items += [said for item in response.items for said in as_said(item)]
     if plan.input is None:
         response.heard_ms = sum(entry.heard_ms for entry in state.conversation)
+    offered = offer(
+        state.servers,
+        plan.tools if response.rounds < MAX_ROUNDS else [],
+        # A tool that had to be used has been.
+        plan.tool_choice if response.rounds == 0 or plan.tool_choice == "none" else "auto",
+        asking=response.conversation_id is not None,
+    )
+    response.targets = offered.targets
     reply = Reply(
         items=items,
         model=plan.model,
         instructions=plan.instructions,
-        tools=plan.tools,
-        tool_choice=plan.tool_choice,
+        tools=offered.functions,
+        tool_choice=offered.choice,
         max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
     )
     if not response.direct:
@@ -250,6 +263,12 @@ def begin(state: State, out: Output, response: Response) -> None:
     speech = Synthesize(voice=voice_name(plan.voice), speed=plan.speed)
     task = Converse(reply=reply, speech=speech, audio=audio)
     response.job = state.jobs.start(out, Kind.REPLY, response.id, task)
+
+
+def _listing(state: State, plan: Plan) -> bool:
+    """Whether a server still has to say what tools it has."""
+    servers = [state.servers.get(key_of(tool)) for tool in mcp_tools(plan.tools)]
+    return any(server is not None and server.job is not None for server in servers)
 
 
 # ------------------------------------------------------------------------------------- ending it
@@ -282,6 +301,9 @@ def fail(state: State, out: Output, response: Response, code: str, message: str)
 def complete(state: State, out: Output, response: Response) -> None:
     if response.finish is not None:
         end(state, out, response, "incomplete", StatusDetails(type="incomplete", reason=response.finish))
+    elif response.goes_on:
+        response.next_round()
+        begin(state, out, response)
     else:
         end(state, out, response, "completed", None)
 
@@ -370,10 +392,10 @@ def _estimate(response: Response) -> tuple[int, int, int]:
     return -(-len(response.plan.instructions) // 4), -(-said // 4), 0
 
 
-def text_of(item: Item) -> str:
+def text_of(item: AnyItem) -> str:
     """All the words of an item the model wrote."""
     if not isinstance(item, Message):
-        return item.arguments if isinstance(item, FunctionCall) else ""
+        return item.arguments if isinstance(item, FunctionCall | McpCall | McpApprovalRequest) else ""
     words = []
     for part in item.content:
         if isinstance(part, OutputAudio):

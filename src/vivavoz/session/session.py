@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoz.session import inputs, requests, rules, transcripts
+from vivavoz.session import inputs, mcp, requests, rules, transcripts
 from vivavoz.session.conversation import Conversation
 from vivavoz.session.effects import CancelJob, Effect, HangUp
 from vivavoz.session.ids import Ids
@@ -18,12 +18,15 @@ from vivavoz.session.state import Settings, State
 from vivavoz.session.turn import COMPLETE, Heard, Turn
 from vivavoz.wire.codec import pack, unpack
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.mcp import ExecutionFailure
 from vivavoz.wire.options import SessionOptions, TurnDetection, session_object
 from vivavoz.wire.server_events import (
     OutputAudioBufferStarted,
     OutputAudioBufferStopped,
     SessionCreated,
 )
+
+MCP = (Kind.LIST_TOOLS, Kind.CALL_TOOL)
 
 
 class Session:
@@ -91,6 +94,7 @@ class Session:
             _expire(state, out)
         elif (idle := rules.idle_deadline(state)) is not None and now >= idle:
             rules.idle_too_long(state, out)
+        mcp.resume(state, out)
         return out.effects
 
     def dump(self) -> bytes:
@@ -115,6 +119,7 @@ def _attached(state: State, out: Output, input: inputs.Attached) -> None:
     state.playout.enabled = input.kind == "webrtc"
     session = session_object(state.options, state.id, state.settings.expires_at)
     out.send_to(input.sender, SessionCreated, session=session)
+    mcp.list_tools(state, out, state.options.tools)
 
 
 def _received(state: State, out: Output, input: inputs.Received) -> None:
@@ -232,7 +237,12 @@ def _replied_call(state: State, out: Output, input: inputs.RepliedCall) -> None:
 
 def _replied_usage(state: State, out: Output, input: inputs.RepliedUsage) -> None:
     if (response := _response(state, input.job)) is not None:
-        response.usage = (input.input_tokens, input.output_tokens, input.cached_tokens)
+        read, written, cached = response.usage or (0, 0, 0)
+        response.usage = (
+            read + input.input_tokens,
+            written + input.output_tokens,
+            cached + input.cached_tokens,
+        )
 
 
 def _replied_finish(state: State, out: Output, input: inputs.RepliedFinish) -> None:
@@ -261,6 +271,9 @@ def _job_ended(state: State, out: Output, input: inputs.JobEnded) -> None:
         # Ended without a final transcript: nothing was understood.
         _transcription_over(state, out, input.job, None)
         return
+    if job.kind in MCP:
+        _tool_over(state, out, input.job, job, "It ended without a result.")
+        return
     state.jobs.end(input.job)
     response = state.response_of(job)
     if response is None:
@@ -279,6 +292,9 @@ def _job_failed(state: State, out: Output, input: inputs.JobFailed) -> None:
         return
     if job.kind is Kind.TRANSCRIBE:
         _transcription_over(state, out, input.job, (input.code, input.message))
+        return
+    if job.kind in MCP:
+        _tool_over(state, out, input.job, job, input.message)
         return
     state.jobs.end(input.job)
     if job.kind is Kind.JUDGE and state.spoke is not None:
@@ -307,6 +323,28 @@ def _failed_while_speaking(state: State, job: int, failure: tuple[str, str] | No
     if state.spoke is not None and state.spoke.transcription == job:
         state.spoke.transcription = None
         state.spoke.failure = failure or ("audio_unintelligible", "The audio could not be transcribed.")
+
+
+# ------------------------------------------------------------------------------------- MCP servers
+
+
+def _tools_listed(state: State, out: Output, input: inputs.ToolsListed) -> None:
+    job = state.jobs.get(input.job)
+    if job is not None and job.kind is Kind.LIST_TOOLS:
+        mcp.listed(state, out, input.job, job, input.tools)
+
+
+def _tool_returned(state: State, out: Output, input: inputs.ToolReturned) -> None:
+    job = state.jobs.get(input.job)
+    if job is not None and job.kind is Kind.CALL_TOOL:
+        mcp.returned(state, out, input.job, job, input.output, input.error)
+
+
+def _tool_over(state: State, out: Output, number: int, job: Job, why: str) -> None:
+    if job.kind is Kind.LIST_TOOLS:
+        mcp.listed(state, out, number, job, None)
+    else:
+        mcp.returned(state, out, number, job, None, ExecutionFailure(message=why))
 
 
 # ------------------------------------------------------------------------------------- playout
@@ -358,6 +396,8 @@ _HANDLERS: dict[type, Any] = {
     inputs.RepliedUsage: _replied_usage,
     inputs.RepliedFinish: _replied_finish,
     inputs.Synthesized: _synthesized,
+    inputs.ToolsListed: _tools_listed,
+    inputs.ToolReturned: _tool_returned,
     inputs.JobEnded: _job_ended,
     inputs.JobFailed: _job_failed,
     inputs.PlaybackStarted: _playback_started,

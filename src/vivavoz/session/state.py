@@ -9,7 +9,8 @@ from vivavoz.session.ids import Ids
 from vivavoz.session.input_audio import InputAudio
 from vivavoz.session.jobs import Job, Jobs, Kind
 from vivavoz.session.playout import Playout
-from vivavoz.session.response import Response
+from vivavoz.session.response import Request, Response
+from vivavoz.session.tools import Server
 from vivavoz.session.turn import Turn
 from vivavoz.wire.base import Data, Fixed
 from vivavoz.wire.options import VOICES, SessionOptions
@@ -24,6 +25,7 @@ class Settings(Fixed, frozen=True):
     ``input_ms``: the most of the caller's uncommitted sound that is kept.
     ``reduces_noise``: whether what brings the caller's sound can take noise out of it.
     ``model_given``: False where nobody has named a model yet, so that the first update may.
+    ``mcp``: whether there is anybody to ask MCP servers.
     """
 
     plan: Literal["cascade", "converse"] = "cascade"
@@ -33,6 +35,7 @@ class Settings(Fixed, frozen=True):
     expires_at: int = 0
     input_ms: int = 300_000
     model_given: bool = True
+    mcp: bool = True
     reduces_noise: bool = True
 
 
@@ -57,6 +60,13 @@ class Idle(Data):
     sample: int
 
 
+class Decision(Data):
+    """A client's answer to a request for its approval."""
+
+    request: Request
+    approved: bool
+
+
 class State(Data, kw_only=True):
     id: str
     ids: Ids
@@ -73,6 +83,12 @@ class State(Data, kw_only=True):
     """Those in progress: at most one of the conversation, and any number out of band."""
     answering: list[str] = []
     """Committed turns that are to be answered, once they are understood and nothing else is being said."""
+    servers: dict[str, Server] = {}
+    """MCP servers, by :func:`~vivavoz.session.tools.key_of`."""
+    requests: dict[str, Request] = {}
+    """Approvals that were asked for, by the item that asks."""
+    decided: list[Decision] = []
+    """Approvals to be acted on, once nothing else is being said."""
     partial: dict[str, str] = {}
     """Transcription told to the client so far, by item, while it is still coming."""
     idle: Idle | None = None

@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from vivavoz.wire.base import UNSET, Closed, UnsetType
-from vivavoz.wire.items import Item
+from vivavoz.wire.items import ClientItem
 from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.responses import ResponsePatch
 
@@ -40,7 +40,7 @@ class OutputAudioBufferClear(Closed, tag_field="type", tag="output_audio_buffer.
 
 
 class ConversationItemCreate(Closed, tag_field="type", tag="conversation.item.create"):
-    item: Item
+    item: ClientItem
     previous_item_id: str | UnsetType | None = UNSET
     event_id: EventId = UNSET
 

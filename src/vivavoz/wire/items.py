@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from vivavoz.wire.base import UNSET, Closed, UnsetType
+from vivavoz.wire.mcp import McpApprovalResponse, McpItem
 
 Role = Literal["system", "user", "assistant"]
 ItemStatus = Literal["completed", "in_progress", "incomplete"]
@@ -69,3 +70,10 @@ class FunctionCallOutput(Closed, tag_field="type", tag="function_call_output"):
 
 
 Item = Message | FunctionCall | FunctionCallOutput
+"""What a model reads and writes."""
+
+ClientItem = Item | McpApprovalResponse
+"""What a client may put into the conversation."""
+
+AnyItem = Item | McpItem
+"""What a conversation holds."""

@@ -23,6 +23,7 @@ from msgspec import Meta
 
 from vivavoz.wire.base import UNSET, Closed, ClosedFixed, Fixed, UnsetType
 from vivavoz.wire.errors import ProtocolError, invalid_value
+from vivavoz.wire.mcp import McpChoice, McpTool, shown
 
 Modality = Literal["text", "audio"]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -122,7 +123,8 @@ class NamedFunction(ClosedFixed, frozen=True, tag_field="type", tag="function"):
     name: str
 
 
-ToolChoice = Literal["none", "auto", "required"] | NamedFunction
+Tool = FunctionTool | McpTool
+ToolChoice = Literal["none", "auto", "required"] | NamedFunction | McpChoice
 
 
 class Tracing(ClosedFixed, frozen=True):
@@ -179,7 +181,7 @@ class SessionPatch(Closed, omit_defaults=True, tag_field="type", tag="realtime")
     output_modalities: list[Modality] | UnsetType = UNSET
     instructions: str | UnsetType = UNSET
     audio: AudioPatch | UnsetType = UNSET
-    tools: list[FunctionTool] | UnsetType = UNSET
+    tools: list[Tool] | UnsetType = UNSET
     tool_choice: ToolChoice | UnsetType = UNSET
     max_output_tokens: MaxTokens | UnsetType = UNSET
     tracing: Literal["auto"] | Tracing | UnsetType | None = UNSET
@@ -247,7 +249,7 @@ class SessionOptions(Fixed, frozen=True):
     model: str = "gpt-realtime"
     output_modalities: list[Modality] = msgspec.field(default_factory=lambda: ["audio"])
     instructions: str = DEFAULT_INSTRUCTIONS
-    tools: list[FunctionTool] = msgspec.field(default_factory=list)
+    tools: list[Tool] = msgspec.field(default_factory=list)
     tool_choice: ToolChoice = "auto"
     max_output_tokens: int | Literal["inf"] = "inf"
     tracing: Literal["auto"] | Tracing | None = None
@@ -264,7 +266,7 @@ class SessionObject(Fixed, frozen=True):
     model: str
     output_modalities: list[Modality]
     instructions: str
-    tools: list[FunctionTool]
+    tools: list[Tool]
     tool_choice: ToolChoice
     max_output_tokens: int | Literal["inf"]
     tracing: Literal["auto"] | Tracing | None
@@ -303,6 +305,7 @@ def session_object(options: SessionOptions, session_id: str, expires_at: int) ->
             include=options.include,
         )
     members = {name: getattr(options, name) for name in SessionOptions.__struct_fields__}
+    members["tools"] = [shown(tool) if isinstance(tool, McpTool) else tool for tool in options.tools]
     return SessionObject(object="realtime.session", id=session_id, expires_at=expires_at, **members)
 
 
@@ -318,15 +321,26 @@ def merge(options: SessionOptions, patch: AnyPatch) -> SessionOptions:
     if patch.output_modalities is not UNSET:
         check_modalities(patch.output_modalities, "output_modalities")
     merged: SessionOptions = _merge(options, patch)
-    names = [tool.name for tool in merged.tools]
+    check_tools(merged.tools, merged.tool_choice)
+    return merged
+
+
+def check_tools(tools: list[Tool], choice: ToolChoice) -> None:
+    """Whether tools can be told apart, and the one that is chosen is there. Raises :class:`ProtocolError`."""
+    names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
+    labels = [tool.server_label for tool in tools if isinstance(tool, McpTool)]
     for name in names:
         if names.count(name) > 1:
             raise invalid_value(f"Duplicate tool name: '{name}'.", "tools")
-    if isinstance(merged.tool_choice, NamedFunction) and merged.tool_choice.name not in names:
+    for label in labels:
+        if labels.count(label) > 1:
+            raise invalid_value(f"Duplicate MCP server label: '{label}'.", "tools")
+    if isinstance(choice, NamedFunction) and choice.name not in names:
+        raise invalid_value(f"Tool choice '{choice.name}' not found in 'tools' parameter.", "tool_choice")
+    if isinstance(choice, McpChoice) and choice.server_label not in labels:
         raise invalid_value(
-            f"Tool choice '{merged.tool_choice.name}' not found in 'tools' parameter.", "tool_choice"
+            f"Tool choice '{choice.server_label}' not found in 'tools' parameter.", "tool_choice"
         )
-    return merged
 
 
 def check_modalities(modalities: list[Modality], param: str) -> None:
@@ -399,9 +413,12 @@ __all__ = [
     "SessionObject",
     "SessionOptions",
     "SessionPatch",
+    "Tool",
+    "ToolChoice",
     "TranscriptionPatch",
     "check_kind",
     "check_modalities",
+    "check_tools",
     "effective_session",
     "kind_of",
     "merge",

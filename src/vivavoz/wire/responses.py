@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, field
 
 from vivavoz.wire.base import UNSET, Closed, Data, UnsetType
-from vivavoz.wire.items import ContentPart, FunctionCall, FunctionCallOutput, Item, ItemStatus, Role
-from vivavoz.wire.options import AudioFormat, FunctionTool, MaxTokens, Modality, ToolChoice, Voice
+from vivavoz.wire.items import AnyItem, ContentPart, FunctionCall, FunctionCallOutput, ItemStatus, Role
+from vivavoz.wire.options import AudioFormat, MaxTokens, Modality, Tool, ToolChoice, Voice
 
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
@@ -52,7 +52,7 @@ class ResponsePatch(Closed):
     instructions: str | UnsetType | None = UNSET
     output_modalities: list[Modality] | UnsetType | None = UNSET
     audio: ResponseAudioPatch | UnsetType | None = UNSET
-    tools: list[FunctionTool] | UnsetType | None = UNSET
+    tools: list[Tool] | UnsetType | None = UNSET
     tool_choice: ToolChoice | UnsetType | None = UNSET
     max_output_tokens: MaxTokens | UnsetType | None = UNSET
     metadata: Metadata | UnsetType | None = UNSET
@@ -122,7 +122,7 @@ class ResponseObject(Data):
     id: str
     status: ResponseStatus
     status_details: StatusDetails | None
-    output: list[Item]
+    output: list[AnyItem]
     conversation_id: str | None
     output_modalities: list[Modality]
     max_output_tokens: int | Literal["inf"]

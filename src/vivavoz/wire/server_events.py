@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from vivavoz.wire.base import UNSET, Data, UnsetType, tag_of
-from vivavoz.wire.items import Item
+from vivavoz.wire.items import AnyItem
 from vivavoz.wire.options import AnySessionObject
 from vivavoz.wire.responses import ResponseObject
 
@@ -42,18 +42,18 @@ class SessionUpdated(Data, tag_field="type", tag="session.updated"):
 class ConversationItemAdded(Data, tag_field="type", tag="conversation.item.added"):
     event_id: str
     previous_item_id: str | None
-    item: Item
+    item: AnyItem
 
 
 class ConversationItemDone(Data, tag_field="type", tag="conversation.item.done"):
     event_id: str
     previous_item_id: str | None
-    item: Item
+    item: AnyItem
 
 
 class ConversationItemRetrieved(Data, tag_field="type", tag="conversation.item.retrieved"):
     event_id: str
-    item: Item
+    item: AnyItem
 
 
 class ConversationItemTruncated(Data, tag_field="type", tag="conversation.item.truncated"):
@@ -178,14 +178,14 @@ class OutputItemAdded(Data, tag_field="type", tag="response.output_item.added"):
     event_id: str
     response_id: str
     output_index: int
-    item: Item
+    item: AnyItem
 
 
 class OutputItemDone(Data, tag_field="type", tag="response.output_item.done"):
     event_id: str
     response_id: str
     output_index: int
-    item: Item
+    item: AnyItem
 
 
 class Part(Data):
@@ -288,6 +288,61 @@ class FunctionCallArgumentsDone(Data, tag_field="type", tag="response.function_c
     arguments: str
 
 
+# ------------------------------------------------------------------------------------- MCP
+
+
+class McpListToolsInProgress(Data, tag_field="type", tag="mcp_list_tools.in_progress"):
+    event_id: str
+    item_id: str
+
+
+class McpListToolsCompleted(Data, tag_field="type", tag="mcp_list_tools.completed"):
+    event_id: str
+    item_id: str
+
+
+class McpListToolsFailed(Data, tag_field="type", tag="mcp_list_tools.failed"):
+    event_id: str
+    item_id: str
+
+
+class McpCallArgumentsDelta(Data, tag_field="type", tag="response.mcp_call_arguments.delta"):
+    """``obfuscation`` is filling: a client's schema wants a string."""
+
+    event_id: str
+    response_id: str
+    item_id: str
+    output_index: int
+    delta: str
+    obfuscation: str
+
+
+class McpCallArgumentsDone(Data, tag_field="type", tag="response.mcp_call_arguments.done"):
+    event_id: str
+    response_id: str
+    item_id: str
+    output_index: int
+    arguments: str
+
+
+class McpCallInProgress(Data, tag_field="type", tag="response.mcp_call.in_progress"):
+    event_id: str
+    item_id: str
+    output_index: int
+
+
+class McpCallCompleted(Data, tag_field="type", tag="response.mcp_call.completed"):
+    event_id: str
+    item_id: str
+    output_index: int
+
+
+class McpCallFailed(Data, tag_field="type", tag="response.mcp_call.failed"):
+    event_id: str
+    item_id: str
+    output_index: int
+
+
 ServerEvent = (
     ErrorEvent
     | SessionCreated
@@ -322,6 +377,14 @@ ServerEvent = (
     | OutputAudioTranscriptDone
     | FunctionCallArgumentsDelta
     | FunctionCallArgumentsDone
+    | McpListToolsInProgress
+    | McpListToolsCompleted
+    | McpListToolsFailed
+    | McpCallArgumentsDelta
+    | McpCallArgumentsDone
+    | McpCallInProgress
+    | McpCallCompleted
+    | McpCallFailed
 )
 
 WEBRTC_FILTER = frozenset(
