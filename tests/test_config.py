@@ -12,6 +12,7 @@ from vivavoz.config import (
     KNOWN_MODELS,
     Config,
     ConfigError,
+    Entra,
     Limits,
     Mcp,
     Model,
@@ -87,11 +88,14 @@ def test_lists_and_switches_in_the_environment() -> None:
             "VIVAVOZ_STRICT_MODELS": "true",
             "VIVAVOZ_LIMIT_SESSIONS": "5",
             "VIVAVOZ_DRAIN_SECONDS": "1.5",
+            "VIVAVOZ_ENTRA_JWKS": "http://127.0.0.1:8000/keys",
+            "VIVAVOZ_ENTRA_TENANTS": "one, two",
         }
     )
     assert config.server.advertise == ("10.0.0.1", "voice.example.org")
     assert (config.tls.enabled, config.strict_models, config.limits.sessions) == (True, True, 5)
     assert config.server.drain_seconds == 1.5
+    assert config.entra.tenants == ("one", "two")
 
 
 def test_every_limit_has_a_variable() -> None:
@@ -116,6 +120,12 @@ def test_every_limit_has_a_variable() -> None:
         ("[tls]\ncert = 'c'", "tls: cert and key are given together"),
         ("[server]\nudp_port = 65535\nworkers = 2", "server.udp_port"),
         ("[server]\nallowed_origins = ['example.org']", "expected scheme://host"),
+        ("[server]\nstrict_azure = true", "server.strict_azure: Azure knows deployments only"),
+        ("[entra]\ntenants = ['t']", "entra: jwks"),
+        ("[entra]\njwks = 'keys.json'", "entra: name tenants or issuers"),
+        ("[entra]\njwks = 'http://x.example/k'\ntenants = ['t']", "entra.jwks: keys are fetched over https"),
+        ("[entra]\njwks = 'http://localhost.x.example/k'\ntenants = ['t']", "entra.jwks: keys are fetched"),
+        ("[entra]\njwks = 'k'\ntenants = ['t']\naudiences = []", "entra.audiences: expected at least one"),
         ("[server\n", "not valid TOML"),
     ],
 )
@@ -212,9 +222,21 @@ def test_state_goes_where_the_user_keeps_state(monkeypatch: pytest.MonkeyPatch, 
 
 def test_the_documentation_names_every_key_and_variable() -> None:
     text = (Path(__file__).parent.parent / "docs/configuration.md").read_text()
-    for struct in (Config, Server, Tls, Limits, Testing, Mcp, Model, EngineSet, EmbeddedStage, RemoteStage):
+    for struct in (
+        Config,
+        Server,
+        Tls,
+        Entra,
+        Limits,
+        Testing,
+        Mcp,
+        Model,
+        EngineSet,
+        EmbeddedStage,
+        RemoteStage,
+    ):
         for name in struct.__struct_fields__:
-            if name not in ("server", "tls", "limits", "testing", "mcp", "models", "engines"):
+            if name not in ("server", "tls", "entra", "limits", "testing", "mcp", "models", "engines"):
                 assert f"`{name}`" in text, name
     for variable in ENVIRONMENT:
         assert variable in text or variable.startswith("VIVAVOZ_LIMIT_"), variable

@@ -52,6 +52,7 @@ def _flags(parsed: argparse.Namespace) -> dict[tuple[str, ...], Any]:
         ("server", "log_level"): parsed.log_level,
         ("server", "state_dir"): parsed.state_dir,
         ("server", "trace_dir"): parsed.trace,
+        ("server", "strict_azure"): parsed.strict_azure,
         ("tls", "enabled"): parsed.tls,
         ("testing", "deterministic"): parsed.deterministic,
         ("testing", "event_log"): parsed.event_log,
@@ -99,6 +100,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--script", metavar="FILE", help="conversation script of the scripted engines")
     serve.add_argument(
         "--trace", metavar="FOLDER", help="record every call, to replay it; a trace holds words and sound"
+    )
+    serve.add_argument(
+        "--strict-azure",
+        action="store_true",
+        default=None,
+        help="speak as Azure does and no more: its paths, credentials, errors (docs/azure.md)",
     )
     tests = serve.add_argument_group("for tests of your application (docs/testing-your-app.md)")
     tests.add_argument(

@@ -81,6 +81,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Host names answered besides loopback while no key is configured."""
     allowed_origins: tuple[str, ...] = ()
     """Origins (``https://example.org``) answered besides loopback while no key is configured."""
+    strict_azure: bool = False
+    """Azure's paths, credentials and error bodies, and no others (docs/azure.md)."""
 
 
 class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -89,6 +91,27 @@ class Tls(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     enabled: bool = False
     cert: str | None = None
     key: str | None = None
+
+
+AZURE_AUDIENCES = ("https://cognitiveservices.azure.com", "https://ai.azure.com")
+"""What Azure's clients ask tokens for."""
+
+
+class Entra(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Microsoft Entra access tokens that count as a key."""
+
+    jwks: str | None = None
+    """File or ``https://`` URL of the public keys (JSON Web Key Set); None: such tokens are not accepted."""
+    tenants: tuple[str, ...] = ()
+    """Ids of the tenants whose tokens are accepted."""
+    issuers: tuple[str, ...] = ()
+    """Issuers that are trusted besides those of the tenants."""
+    audiences: tuple[str, ...] = AZURE_AUDIENCES
+    """With or without a slash or ``/.default`` at the end."""
+    principals: tuple[str, ...] = ()
+    """Object or application ids of those who may use the service; none: everybody in the tenants."""
+    leeway_seconds: Annotated[int, Meta(ge=0, le=300)] = 30
+    """By how much clocks may differ."""
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -107,8 +130,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     session_seconds: Annotated[float, Meta(gt=0)] = 3600.0
     input_ms: Annotated[int, Meta(ge=1000)] = 300_000
     """A caller's sound that is not committed yet, and so the longest turn (ms)."""
-    token_seconds: Annotated[int, Meta(ge=10, le=7200)] = 600
-    """Life of a client secret whose request names none."""
+    token_seconds: Annotated[int, Meta(ge=10, le=7200)] | None = None
+    """Life of a client secret whose request names none; None: 600, or Azure's 7200 where that is imitated."""
     stored_sessions: Count = 10_000
     """Session configurations too long for a token, kept until the token expires."""
     stored_bytes: Bytes = 256 * MIB
@@ -151,6 +174,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     server: Server = Server()
     tls: Tls = Tls()
+    entra: Entra = Entra()
     limits: Limits = Limits()
     testing: Testing = Testing()
     mcp: Mcp = Mcp()
@@ -165,13 +189,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     engines: dict[str, EngineSet] = {}
 
     def engine_set_of(self, model: str) -> str | None:
-        """Name of the set that answers for ``model``; None: unknown, and ``strict_models`` is on."""
+        """Name of the set that answers for ``model``; None: unknown, and ``strict_models`` (``strict_azure``)
+        is on."""
         for name, entry in self.models.items():
             if model == name or model in entry.aliases:
                 return entry.engines or self.default_engines
+        if self.server.strict_azure:
+            return None
         if self.strict_models and model not in KNOWN_MODELS and model != self.default_model:
             return None
         return self.default_engines
+
+    def transcribes_only(self, model: str) -> bool:
+        """Whether the set of ``model`` has nothing that answers."""
+        name = self.engine_set_of(model)
+        return name is not None and self.engine_set(name).stage("llm") == "none"
 
     def engine_sets_in_use(self) -> tuple[str, ...]:
         """Every set that some model name leads to; the default first."""
@@ -202,6 +234,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ConfigError(
                 "this user has no home directory: set VIVAVOZ_STATE_DIR to a folder that can be written"
             ) from error
+
+    @property
+    def token_seconds(self) -> int:
+        """Life of a client secret whose request names none."""
+        return self.limits.token_seconds or (7200 if self.server.strict_azure else 600)
 
     @property
     def udp_port(self) -> int:
@@ -237,6 +274,12 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_PAGE": ("server", "page"),
     "VIVAVOZ_ALLOWED_HOSTS": ("server", "allowed_hosts"),
     "VIVAVOZ_ALLOWED_ORIGINS": ("server", "allowed_origins"),
+    "VIVAVOZ_STRICT_AZURE": ("server", "strict_azure"),
+    "VIVAVOZ_ENTRA_JWKS": ("entra", "jwks"),
+    "VIVAVOZ_ENTRA_TENANTS": ("entra", "tenants"),
+    "VIVAVOZ_ENTRA_ISSUERS": ("entra", "issuers"),
+    "VIVAVOZ_ENTRA_AUDIENCES": ("entra", "audiences"),
+    "VIVAVOZ_ENTRA_PRINCIPALS": ("entra", "principals"),
     "VIVAVOZ_TLS": ("tls", "enabled"),
     "VIVAVOZ_TLS_CERT": ("tls", "cert"),
     "VIVAVOZ_TLS_KEY": ("tls", "key"),
@@ -258,6 +301,10 @@ _LISTS = {
     ("server", "advertise"),
     ("server", "allowed_hosts"),
     ("server", "allowed_origins"),
+    ("entra", "tenants"),
+    ("entra", "issuers"),
+    ("entra", "audiences"),
+    ("entra", "principals"),
     ("mcp", "hosts"),
     ("mcp", "networks"),
 }
@@ -419,6 +466,12 @@ def _problems(config: Config) -> Iterator[str]:
         yield "tls: cert and key are given together or not at all"
     if config.server.workers > 1 and 0 < config.udp_port > 65536 - config.server.workers:
         yield f"server.udp_port: {config.udp_port} leaves no room for {config.server.workers} workers"
+    if config.server.strict_azure and not config.models:
+        yield (
+            "server.strict_azure: Azure knows deployments only, and none is configured: name yours, "
+            '[models."my-deployment"]'
+        )
+    yield from _entra_problems(config.entra)
     for network in config.mcp.networks:
         try:
             ipaddress.ip_network(network)
@@ -427,3 +480,17 @@ def _problems(config: Config) -> Iterator[str]:
     for origin in config.server.allowed_origins:
         if not re.fullmatch(r"https?://[^/]+", origin):
             yield f"server.allowed_origins: expected scheme://host[:port] without a path, got {origin!r}"
+
+
+def _entra_problems(entra: Entra) -> Iterator[str]:
+    if entra.jwks is None:
+        if entra.tenants or entra.issuers or entra.principals:
+            yield "entra: jwks (the file or URL of the keys) is missing, so that no token would be accepted"
+        return
+    if not entra.tenants and not entra.issuers:
+        yield "entra: name tenants or issuers, or anybody's tokens for Azure would be accepted"
+    if not entra.audiences:
+        yield "entra.audiences: expected at least one"
+    host = re.match(r"http://(\[::1\]|127\.0\.0\.1|localhost)(?=[:/])", entra.jwks)
+    if entra.jwks.startswith("http://") and not host:
+        yield "entra.jwks: keys are fetched over https:// only (or from this machine)"

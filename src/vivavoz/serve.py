@@ -11,6 +11,7 @@ from vivavoz import worker
 from vivavoz.config import Config, ConfigError, Secrets, Testing
 from vivavoz.engines.build import STAGES, missing_embedded_packages, resolve_default
 from vivavoz.server import tls
+from vivavoz.server.entra import EntraTokens
 from vivavoz.server.guard import binds_loopback_only
 
 log = logging.getLogger("vivavoz")
@@ -33,11 +34,17 @@ def checked(config: Config, secrets: Secrets) -> Config:
     """The configuration with what ``auto`` means here. Raises ConfigError where serving would be unsafe or
     is bound to fail."""
     server = config.server
-    if not secrets.api_keys and not binds_loopback_only(server.host):
+    shut = bool(secrets.api_keys) or config.entra.jwks is not None
+    if not shut and not binds_loopback_only(server.host):
         raise ConfigError(
             f"--host {server.host} can be reached from other machines, and no key is configured: set "
             "VIVAVOZ_API_KEY (clients must show it), or listen on 127.0.0.1"
         )
+    if not shut and server.strict_azure:
+        raise ConfigError(
+            "--strict-azure: Azure lets nobody in without a key: set VIVAVOZ_API_KEY, or [entra]"
+        )
+    EntraTokens.from_config(config)
     if config.tls.enabled:
         tls.server_context(tls.certificate(config))
     chosen = resolve_default(config.default_engines)
@@ -73,11 +80,13 @@ def announce(config: Config, secrets: Secrets) -> None:
     server = config.server
     if missing_embedded_packages() and config.default_engines == "scripted":
         log.info("the embedded engines are not installed (pip install 'vivavoz[embedded]')")
+    if config.entra.jwks is not None:
+        log.info("clients may show an Entra token, signed by a key of %s", config.entra.jwks)
     if secrets.api_keys:
         log.info("clients must show a key (%d configured)", len(secrets.api_keys))
         if config.server.page == "open":
             log.warning('page = "open": whoever reaches the page can talk without a key')
-    else:
+    elif config.entra.jwks is None:
         log.info("no key is configured: answering this machine's own pages and programs only")
     if server.trace_dir:
         log.warning("every call is recorded in %s: traces hold what is said, and sound", server.trace_dir)

@@ -39,6 +39,7 @@ from vivavoz.server.app import build_app
 from vivavoz.server.auth import Authenticator
 from vivavoz.server.client_secrets import mint
 from vivavoz.server.engine_pool import EnginePool
+from vivavoz.server.entra import EntraTokens
 from vivavoz.server.guard import binds_loopback_only
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.protocol import JsonRunner
@@ -187,7 +188,12 @@ def _service(
         directory = WorkerDirectory(plan.tag, {tag: Path(path) for tag, path in plan.sockets.items()})
     return Service(
         config=config,
-        auth=Authenticator(secrets.api_keys, tokens),
+        auth=Authenticator(
+            secrets.api_keys,
+            tokens,
+            entra=EntraTokens.from_config(config),
+            strict_azure=config.server.strict_azure,
+        ),
         tokens=tokens,
         engines=pool,
         calls=calls,

@@ -20,6 +20,7 @@ from vivavoz.media.ports import MediaError
 from vivavoz.server.app import build_app
 from vivavoz.server.auth import Authenticator
 from vivavoz.server.engine_pool import EnginePool
+from vivavoz.server.entra import EntraTokens
 from vivavoz.server.protocol import JsonRunner
 from vivavoz.server.sealing import Sealer
 from vivavoz.server.service import Service
@@ -193,12 +194,13 @@ def make_service(
     engines: FakeEngines | None = None,
     directory: Directory | None = None,
     secrets_: Secrets | None = None,
+    entra: EntraTokens | None = None,
 ) -> Service:
     sealer = Sealer(keys or ("installation secret",), "client secrets", stretch=2)
     tokens = Tokens(sealer, MemoryStore())
     return Service(
         config=config,
-        auth=Authenticator(keys, tokens),
+        auth=Authenticator(keys, tokens, entra=entra, strict_azure=config.server.strict_azure),
         tokens=tokens,
         engines=EnginePool(config, {config.default_engines: engines or FakeEngines()}),
         calls=FakeCalls() if calls is None else calls,

@@ -1,4 +1,5 @@
-"""Who a request comes from: the bearer of a key, of a client secret, or (no key configured) anybody here.
+"""Who a request comes from: the bearer of a key, of an Entra token, of a client secret, or anybody here where
+neither of the first two is configured.
 
 Credentials may come in four places (Realtime reference, "Authentication", and Azure's): ``Authorization:
 Bearer``, the ``api-key`` header, ``?api-key=``, and the WebSocket subprotocol
@@ -16,10 +17,24 @@ from typing import Literal, NamedTuple
 
 from aiohttp import web
 
-from vivavoz.server.errors import ApiError
+from vivavoz.server.entra import EntraError, EntraTokens, looks_like
+from vivavoz.server.errors import ApiError, unavailable
+from vivavoz.server.jwks import RETRY_S, KeysUnavailable
 from vivavoz.server.tokens import PREFIX, ClientSecret, TokenError, Tokens
 
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
+
+_HEADER = "the Authorization header"
+_SUBPROTOCOLS = "the WebSocket subprotocols"
+
+_NOTHING = (
+    "No credential was found. Give the key as 'Authorization: Bearer KEY', as an 'api-key' header, as "
+    "'?api-key=KEY', or in a WebSocket's subprotocols."
+)
+_NOTHING_STRICT = (
+    "No credential was found. Give the key as an 'api-key' header, or an Entra token as 'Authorization: "
+    "Bearer TOKEN'."
+)
 
 
 class Offered(NamedTuple):
@@ -30,49 +45,97 @@ class Offered(NamedTuple):
 
 
 class Principal(NamedTuple):
-    """``key``: a configured key was shown. ``token``: a client secret, and what it says. ``open``: no key is
-    configured and none is needed."""
+    """``key``: a configured key or a good Entra token was shown. ``token``: a client secret, and what it
+    says. ``open``: nothing is configured that could be shown."""
 
     kind: Literal["key", "token", "open"]
     secret: ClientSecret | None = None
 
 
 class Authenticator:
-    def __init__(self, keys: Sequence[str], tokens: Tokens) -> None:
+    def __init__(
+        self,
+        keys: Sequence[str],
+        tokens: Tokens,
+        *,
+        entra: EntraTokens | None = None,
+        strict_azure: bool = False,
+    ) -> None:
+        """``strict_azure``: keys are taken as ``api-key`` only, and ``calls`` takes client secrets only."""
         self._salt = secrets.token_bytes(16)
         self._digests = [self._digest(key) for key in keys]
         self._tokens = tokens
+        self._entra = entra
+        self._strict = strict_azure
 
     @property
     def keyless(self) -> bool:
-        """No key is configured: whoever passes the loopback guard is let in."""
-        return not self._digests
+        """Nothing is configured that could be shown: whoever passes the loopback guard is let in."""
+        return not self._digests and self._entra is None
 
     async def identify(self, request: web.Request) -> Principal:
-        """Any one valid credential suffices. Raises ApiError (401) naming the rule that failed."""
-        offered = list(credentials(request))
+        """Any one valid credential suffices. Raises ApiError (401) naming the rule that failed, and 503 where
+        an Entra token cannot be judged."""
         refusal: ApiError | None = None
-        for source, value in offered:
-            if value.startswith(PREFIX):
-                try:
-                    return Principal("token", await self._tokens.open(value))
-                except TokenError as error:
-                    refusal = refusal or _unauthorized(f"{error.message} (found in {source})", error.code)
-            elif self._matches(value):
-                return Principal("key")
-            elif not self.keyless:
-                refusal = refusal or _unauthorized(
-                    f"Incorrect API key provided in {source}.", "invalid_api_key"
-                )
+        for offered in credentials(request):
+            try:
+                principal = await self._judge(offered)
+            except ApiError as error:
+                if error.status != 401:
+                    raise
+                refusal = refusal or error
+            else:
+                if principal is not None:
+                    return principal
         if refusal is not None:
             raise refusal
         if self.keyless:
             return Principal("open")
-        raise _unauthorized(
-            "No credential was found. Give the key as 'Authorization: Bearer KEY', as an 'api-key' header, "
-            "as '?api-key=KEY', or in a WebSocket's subprotocols.",
-            "missing_api_key",
-        )
+        raise _unauthorized(_NOTHING_STRICT if self._strict else _NOTHING, "missing_api_key")
+
+    async def _judge(self, offered: Offered) -> Principal | None:
+        """None: it says nothing, because nothing is asked for."""
+        source, value = offered
+        if value.startswith(PREFIX):
+            try:
+                return Principal("token", await self._tokens.open(value))
+            except TokenError as error:
+                raise _unauthorized(f"{error.message} (found in {source})", error.code) from None
+        strict = self._strict and source in (_HEADER, _SUBPROTOCOLS)
+        if not strict and self._matches(value):
+            return Principal("key")
+        if looks_like(value) and source == _HEADER and self._entra is not None:
+            await self._check_entra(self._entra, offered)
+            return Principal("key")
+        if self.keyless:
+            return None
+        if looks_like(value) and self._entra is None:
+            raise _unauthorized(
+                f"A token was found in {source} that is none of this server's: Entra tokens are accepted "
+                "where [entra] is configured.",
+                "invalid_api_key",
+            )
+        if strict:
+            raise _unauthorized(
+                f"A key was found in {source}: as on Azure, keys go into an 'api-key' header; "
+                "'Authorization: Bearer' is for Entra tokens and client secrets (ek_…).",
+                "invalid_api_key",
+            )
+        raise _unauthorized(f"Incorrect API key provided in {source}.", "invalid_api_key")
+
+    async def _check_entra(self, entra: EntraTokens, offered: Offered) -> None:
+        try:
+            await entra.check(offered.value)
+        except EntraError as error:
+            raise _unauthorized(
+                f"The Entra token in {offered.source} is refused: {error.message}.", "invalid_token"
+            ) from None
+        except KeysUnavailable:
+            raise unavailable(
+                "The keys that Entra tokens are signed with cannot be read; this server's log says why.",
+                code="entra_keys_unavailable",
+                retry_after_s=RETRY_S,
+            ) from None
 
     async def require_key(self, request: web.Request) -> Principal:
         """For what a client secret does not open. Raises ApiError (401)."""
@@ -82,6 +145,17 @@ class Authenticator:
                 "This operation needs the API key: a client secret (ek_…) opens only realtime sessions and "
                 "realtime/calls.",
                 "api_key_required",
+            )
+        return principal
+
+    async def identify_caller(self, request: web.Request) -> Principal:
+        """For ``realtime/calls``, which Azure opens with a client secret only. Raises ApiError (401)."""
+        principal = await self.identify(request)
+        if self._strict and principal.kind != "token":
+            raise _unauthorized(
+                "This operation requires ephemeral tokens: mint a client secret (ek_…) with "
+                "realtime/client_secrets and send it as 'Authorization: Bearer ek_…'.",
+                "ephemeral_token_required",
             )
         return principal
 
@@ -99,7 +173,7 @@ def credentials(request: web.Request) -> Iterator[Offered]:
     for header in request.headers.getall("Authorization", []):
         scheme, _, value = header.strip().partition(" ")
         if scheme.lower() == "bearer" and value.strip():
-            yield Offered("the Authorization header", value.strip())
+            yield Offered(_HEADER, value.strip())
     for value in request.headers.getall("api-key", []):
         if value.strip():
             yield Offered("the api-key header", value.strip())
@@ -109,7 +183,7 @@ def credentials(request: web.Request) -> Iterator[Offered]:
     for protocol in subprotocols(request):
         value = protocol.removeprefix(KEY_SUBPROTOCOL)
         if value != protocol and value:
-            yield Offered("the WebSocket subprotocols", value)
+            yield Offered(_SUBPROTOCOLS, value)
 
 
 def subprotocols(request: web.Request) -> list[str]:

@@ -36,10 +36,11 @@ async def read_body(request: web.Request, limit: int, what: str = "request body"
         return await _read(request.content, limit, what)
 
 
-async def read_offer(request: web.Request, limits: Limits) -> Offer:
-    """The offer of ``POST /realtime/calls`` in either encoding. Raises ApiError, ProtocolError."""
+async def read_offer(request: web.Request, limits: Limits, *, forms: bool = True) -> Offer:
+    """The offer of ``POST /realtime/calls`` in either encoding; ``forms`` False: as bare SDP only. Raises
+    ApiError, ProtocolError."""
     async with _soon():
-        return await _read_offer(request, limits)
+        return await _read_offer(request, limits, forms)
 
 
 @contextlib.asynccontextmanager
@@ -53,16 +54,16 @@ async def _soon() -> AsyncIterator[None]:
         ) from None
 
 
-async def _read_offer(request: web.Request, limits: Limits) -> Offer:
+async def _read_offer(request: web.Request, limits: Limits, forms: bool) -> Offer:
     kind = request.content_type.lower()
-    if kind == "multipart/form-data":
+    if kind == "multipart/form-data" and forms:
         return await _read_form(request, limits)
     named = "Content-Type" in request.headers
     if named and kind not in ("application/sdp", "text/plain", "application/octet-stream"):
         raise ApiError(
             415,
-            f"Unsupported content type: '{kind[:80]}'. Send the offer as 'application/sdp', or as "
-            "'multipart/form-data' with the parts 'sdp' and 'session'.",
+            f"Unsupported content type: '{kind[:80]}'. Send the offer as 'application/sdp'"
+            + (", or as 'multipart/form-data' with the parts 'sdp' and 'session'." if forms else "."),
             code="unsupported_content_type",
         )
     if (request.content_length or 0) > limits.sdp_bytes:

@@ -22,14 +22,14 @@ _HANGUP_WAIT_S = 2.0
 
 async def create(request: web.Request) -> web.StreamResponse:
     service: Service = request.app[SERVICE]
-    principal = await service.auth.identify(request)
+    principal = await service.auth.identify_caller(request)
     place = await service.placement.place(request.query.get("model") or service.config.default_model)
     if isinstance(place, Elsewhere) and not was_relayed(request):
         try:
             return await relay_http(request, place.socket)
         except OwnerUnreachable:
             raise owner_unreachable() from None
-    offer = await read_offer(request, service.config.limits)
+    offer = await read_offer(request, service.config.limits, forms=not service.config.server.strict_azure)
     call = await open_call(request, principal, offer.session)
     try:
         filtered = request.query.get("webrtcfilter") == "on"

@@ -8,12 +8,12 @@ from aiohttp import web
 
 from vivavoz.server.bodies import read_body
 from vivavoz.server.errors import ApiError
-from vivavoz.server.opening import model_not_found
+from vivavoz.server.opening import check_converses, model_not_found
 from vivavoz.server.service import SERVICE, Service
 from vivavoz.server.store import StoreFull
 from vivavoz.wire.codec import encode
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import effective_session, model_of, session_object
+from vivavoz.wire.options import effective_session, kind_of, model_of, session_object
 from vivavoz.wire.rest import ClientSecret, decode_client_secret_request
 
 log = logging.getLogger("vivavoz.server")
@@ -35,6 +35,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
     model = named or service.config.default_model
     if not service.engines.known(model):
         raise model_not_found(request, model)
+    check_converses(request, model, kind_of(patch) if patch is not None else "realtime")
     try:
         options = effective_session(patch, model)
     except ProtocolError as error:
@@ -44,7 +45,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
         value, secret = await service.tokens.issue(
             patch,
             session_id=session_id,
-            seconds=asked.expires_after_seconds or service.config.limits.token_seconds,
+            seconds=asked.expires_after_seconds or service.config.token_seconds,
             model=named,
         )
     except StoreFull:

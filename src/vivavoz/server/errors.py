@@ -12,11 +12,15 @@ from aiohttp.typedefs import Handler
 
 from vivavoz.server import cors
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.rest import error_body
+from vivavoz.wire.rest import error_body, gateway_error_body
 
 log = logging.getLogger("vivavoz.server")
 
 REQUEST_ID = web.RequestKey("request_id", str)
+GATEWAY = web.RequestKey("gateway", bool)
+"""Set where refusals shall look as those of Azure's gateway do."""
+
+_GATEWAY_CODES = ("DeploymentNotFound", "OpperationNotSupported")
 
 
 class ApiError(Exception):
@@ -41,10 +45,18 @@ class ApiError(Exception):
         self.param = param
         self.headers = dict(headers or {})
 
-    def response(self) -> web.Response:
+    def response(self, gateway: bool = False) -> web.Response:
+        """``gateway``: what Azure's gateway refuses has a body of two members, of which the code is often the
+        status; what the service behind it refuses has all four."""
+        if gateway and self.code in _GATEWAY_CODES:
+            body = gateway_error_body(self.message, self.code)
+        elif gateway and (self.status == 401 or self.code == "unknown_url"):
+            body = gateway_error_body(self.message, str(self.status))
+        else:
+            body = error_body(self.message, type=self.type, code=self.code, param=self.param)
         return web.Response(
             status=self.status,
-            body=error_body(self.message, type=self.type, code=self.code, param=self.param),
+            body=body,
             content_type="application/json",
             charset="utf-8",
             headers=self.headers,
@@ -71,7 +83,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         response = await handler(request)
     except ApiError as error:
-        response = error.response()
+        response = error.response(request.get(GATEWAY, False))
     except ProtocolError as error:
         response = ApiError(
             400, error.message, code=error.code, type=error.type, param=error.param
@@ -79,7 +91,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        response = _of_framework(error, request).response()
+        response = _of_framework(error, request).response(request.get(GATEWAY, False))
     except ConnectionError:
         # The peer left while it was being answered: nobody reads what we would say.
         raise

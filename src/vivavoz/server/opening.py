@@ -19,6 +19,7 @@ from vivavoz.wire.options import (
     AnyPatch,
     AudioPatch,
     InputPatch,
+    Kind,
     OutputPatch,
     TranscriptionAudioPatch,
     TranscriptionPatch,
@@ -30,11 +31,30 @@ from vivavoz.wire.options import (
 
 def model_not_found(request: web.Request, model: str) -> ApiError:
     """404 in the words of the cloud whose path was used."""
+    service: Service = request.app[SERVICE]
     azure = request.path.startswith("/openai/")
+    why = "it is not configured" + ("" if service.config.server.strict_azure else " and strict_models is on")
     return ApiError(
         404,
-        f"The model '{model[:120]}' does not exist here: it is not configured and strict_models is on.",
+        f"The {'deployment' if azure else 'model'} '{model[:120]}' does not exist here: {why}.",
         code="DeploymentNotFound" if azure else "model_not_found",
+        param="model",
+    )
+
+
+def check_converses(request: web.Request, model: str, kind: Kind) -> None:
+    """Raises ApiError (400, in the words of the cloud whose path was used) where the model's engines have
+    nothing that answers, and it is to converse."""
+    service: Service = request.app[SERVICE]
+    if kind == "transcription" or not service.config.transcribes_only(model):
+        return
+    azure = request.path.startswith("/openai/")
+    raise ApiError(
+        400,
+        f"The {'deployment' if azure else 'model'} '{model[:120]}' does not converse: its engines have no "
+        "language model. Open a transcription session.",
+        # Azure's own spelling, which clients compare with.
+        code="OpperationNotSupported" if azure else "model_not_supported",
         param="model",
     )
 
@@ -59,6 +79,7 @@ async def open_call(request: web.Request, principal: Principal, session: AnyPatc
         session = secret.session if session is None else overlay(secret.session, session)
     named = named_model(request, session, principal)
     model = named or service.config.default_model
+    check_converses(request, model, kind_of(session) if session is not None else "realtime")
     await ensure_serving(request, service, model)
     try:
         return service.calls.open(

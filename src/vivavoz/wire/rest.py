@@ -49,6 +49,17 @@ class HttpError(Data):
     error: HttpErrorDetail
 
 
+class GatewayErrorDetail(Data):
+    code: str
+    message: str
+
+
+class GatewayError(Data):
+    """What Azure's gateway answers where it lets a request no further."""
+
+    error: GatewayErrorDetail
+
+
 def decode_client_secret_request(body: bytes) -> ClientSecretRequest:
     """An empty body asks for the defaults. Raises :class:`~vivavoz.wire.errors.ProtocolError`."""
     return decode(body, ClientSecretRequest) if body.strip() else ClientSecretRequest()
@@ -68,3 +79,7 @@ def error_body(
     param: str | None = None,
 ) -> bytes:
     return encode(HttpError(error=HttpErrorDetail(message=message, type=type, param=param, code=code)))
+
+
+def gateway_error_body(message: str, code: str) -> bytes:
+    return encode(GatewayError(error=GatewayErrorDetail(code=code, message=message)))

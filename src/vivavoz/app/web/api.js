@@ -57,8 +57,9 @@ export async function mintToken() {
   }
   const response = await request(SECRETS, {
     method: "POST",
-    headers: { Authorization: `Bearer ${kept}`, "Content-Type": "application/json" },
-    body: JSON.stringify({ session: { type: "realtime", model: "gpt-realtime" } }),
+    // In both places: what was typed may be a key or a token, and Azure's ways tell them apart by place.
+    headers: { Authorization: `Bearer ${kept}`, "api-key": kept, "Content-Type": "application/json" },
+    body: JSON.stringify({ session: { type: "realtime" } }),
   });
   if (response.status === 401 || response.status === 403) {
     key.forget();
