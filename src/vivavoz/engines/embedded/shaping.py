@@ -17,7 +17,8 @@ Samples = NDArray[np.float32]
 MIN_SPEED, MAX_SPEED = 0.25, 2.0
 _QUIET = 0.004
 """Amplitude below which the model's lead and tail count as silence."""
-_MARGIN = SAMPLE_RATE * 30 // 1000
+_LEAD, _TAIL = SAMPLE_RATE * 10 // 1000, SAMPLE_RATE * 30 // 1000
+"""What is kept of them: enough for the edge to fade; a listener waits for every millisecond of the lead."""
 _PAUSE_MS = {",": 120, ";": 160, ":": 160, ".": 260, "!": 260, "?": 280, "…": 320}
 _PAUSE_ELSE_MS = 30
 """Behind a clause that was cut within a sentence."""
@@ -67,7 +68,7 @@ def _trimmed(sound: Samples) -> Samples:
     loud = np.flatnonzero(np.abs(sound) > _QUIET)
     if not len(loud):
         return sound[:0]
-    kept = sound[max(0, loud[0] - _MARGIN) : loud[-1] + _MARGIN].copy()
+    kept = sound[max(0, loud[0] - _LEAD) : loud[-1] + _TAIL].copy()
     fade = min(_FADE, len(kept) // 2)
     slope = np.linspace(0.0, 1.0, fade, dtype=np.float32)
     kept[:fade] *= slope
