@@ -8,12 +8,14 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import pytest_asyncio
 
+from tests.pitch import brightness, pitch
 from vivavoz.engines.embedded.engines import EmbeddedEngines, EngineProcesses
 from vivavoz.engines.embedded.plan import EmbeddedOptions, plan
 from vivavoz.engines.embedded.voices import VOICES
@@ -108,9 +110,29 @@ async def test_what_is_said_is_heard(engines: EmbeddedEngines, voice: str) -> No
     assert len(missed) <= 1, heard
 
 
+async def test_each_voice_is_heard_to_be_another(engines: EmbeddedEngines) -> None:
+    """By pitch or by the place of the formants; and in all it is from a large speaker to a small one."""
+    text = "Good morning. This is how I sound when I tell you about my day, and I do like to talk about it."
+    voices = sorted(VOICES, key=lambda name: VOICES[name])
+    sounds = [await say(engines, text, voice=voice) for voice in voices]
+    high, bright = [pitch(sound) for sound in sounds], [brightness(sound) for sound in sounds]
+    assert high[-1] / high[0] > 1.3
+    assert bright[-1] / bright[0] > 1.15
+    for first, second in pairwise(range(len(voices))):
+        higher = high[second] / high[first]
+        moved = abs(bright[second] / bright[first] - 1)
+        assert higher > 0.98, (voices[first], voices[second])
+        assert higher > 1.015 or moved > 0.02, (voices[first], voices[second], higher, moved)
+
+
 async def test_speed(engines: EmbeddedEngines) -> None:
-    slow, fast = await say(engines, SENTENCE, speed=0.7), await say(engines, SENTENCE, speed=1.4)
-    assert len(slow) > 1.5 * len(fast)
+    """The whole of the protocol's range, in a voice that stays the same but for its intonation."""
+    speeds = (0.25, 0.7, 1.0, 1.5)
+    sounds = [await say(engines, SENTENCE, speed=speed) for speed in speeds]
+    for slower, faster in pairwise(sounds):
+        assert len(slower) > 1.2 * len(faster)
+    assert len(sounds[0]) > 2.5 * len(sounds[2])
+    assert max(map(pitch, sounds)) < 1.4 * min(map(pitch, sounds))
 
 
 async def test_the_first_clause_is_spoken_before_the_text_is_complete(engines: EmbeddedEngines) -> None:

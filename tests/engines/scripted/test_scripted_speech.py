@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_help import OPTIONS, collect, engines, feed, rms_db, silence, speech, until_failure, user
 
+from tests.pitch import pitch
 from virtual_time import run_virtual
 from vivavoz.engines.ports import EngineError, Speech, SpeechOptions, SttOptions, TextDelta, Transcript
 from vivavoz.engines.scripted import ScriptedEngines
 from vivavoz.engines.scripted.voice import PITCH, say
+from vivavoz.wire.options import VOICES
 
 
 def hear(set_of: ScriptedEngines, *pieces: bytes) -> list[Transcript]:
@@ -175,7 +178,13 @@ def test_the_same_text_gives_the_same_samples() -> None:
 
 
 def test_no_two_voices_sound_alike() -> None:
-    assert len({say("hello", voice, 1.0) for voice in PITCH}) == len(PITCH)
+    """Each voice of the protocol is at least half a semitone from the next, at any speed."""
+    for speed in (0.25, 1.0, 1.5):
+        words = ["Good", "morning,", "this", "is", "how", "I", "sound."]
+        heard = {voice: pitch(b"".join(say(word, voice, speed) for word in words)) for voice in VOICES}
+        order = sorted(heard.values())
+        assert all(after / before > 1.03 for before, after in pairwise(order)), heard
+        assert all(abs(found / PITCH[voice] - 1) < 0.03 for voice, found in heard.items())
     assert len(say("hello", "somebody else", 1.0)) > 0
 
 
