@@ -1,12 +1,20 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoz.engines.embedded.toolcalls import Call, CallReader, instructions, parse_calls, schema
+from vivavoz.engines.embedded.toolcalls import (
+    Call,
+    CallReader,
+    grammar,
+    instructions,
+    parse_calls,
+    schema,
+)
 
 NAMES = frozenset({"weather", "timer"})
 TOOLS = [
@@ -72,10 +80,80 @@ def test_no_text_is_lost(pieces: list[str]) -> None:
 
 def test_what_the_model_is_told_and_held_to() -> None:
     assert '"name": "weather"' in instructions(TOOLS)
-    assert [option["properties"]["name"]["const"] for option in schema(TOOLS)["oneOf"]] == [
+    assert [option["properties"]["name"]["const"] for option in schema(TOOLS)["anyOf"]] == [
         "weather",
         "timer",
     ]
     only = schema(TOOLS, "weather")
-    assert only["properties"]["arguments"] == {"type": "object", "required": ["city"]}
+    assert only["properties"]["arguments"] == {"type": "object"}
     json.dumps(only)
+
+
+def held_to(parameters: Any) -> Any:
+    """What the arguments of a function with these parameters are held to."""
+    return schema([{"type": "function", "function": {"name": "f", "parameters": parameters}}])["properties"][
+        "arguments"
+    ]
+
+
+def test_arguments_are_held_to_the_schema() -> None:
+    parameters = {
+        "type": "object",
+        "title": "Order",
+        "properties": {
+            "city": {"$ref": "#/$defs/City"},
+            "count": {"type": ["integer", "null"], "minimum": 1},
+            "tags": {"type": "array", "items": {"type": "string", "pattern": "(("}},
+            "how": {"oneOf": [{"const": "fast"}, {"enum": ["slow", 1]}]},
+        },
+        "required": ["city", "nobody"],
+        "$defs": {"City": {"type": "object", "properties": {"name": {"type": "string"}}}},
+    }
+    city = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}},
+        "required": [],
+        "additionalProperties": False,
+    }
+    assert held_to(parameters) == {
+        "type": "object",
+        "properties": {
+            "city": city,
+            "count": {"type": ["integer", "null"]},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "how": {"anyOf": [{"const": "fast"}, {"enum": ["slow", 1]}]},
+        },
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [None, {}, {"type": "nonsense"}, {"$ref": "https://example.org/x"}, {"$ref": "#/a/b"}, {"not": {}}],
+)
+def test_a_schema_that_nobody_knows_leaves_any_object(parameters: Any) -> None:
+    assert held_to(parameters) == {"type": "object"}
+
+
+def test_a_schema_in_circles_comes_to_an_end() -> None:
+    circle = {"$ref": "#"}
+    tree = {"type": "object", "properties": dict.fromkeys("abcdefgh", circle)}
+    assert len(json.dumps(held_to(tree))) < 200_000
+
+
+@pytest.mark.parametrize(
+    ("choice", "start"),
+    [("auto", "words | calls"), ("required", "calls"), ({"type": "function", "name": "timer"}, "call")],
+)
+def test_the_grammar_lets_through_what_is_chosen(choice: Any, start: str) -> None:
+    lines = grammar(TOOLS, choice).splitlines()
+    assert lines[:2] == ["%llguidance {}", f"start: {start}"]
+    assert ("weather" in lines[-1]) == (start != "call")
+    assert json.loads(lines[-1].removeprefix("call: %json "))
+
+
+def test_half_a_call_is_not_read_aloud() -> None:
+    reader = CallReader(list(NAMES))
+    assert reader.feed('```json\n{"name": "weather", "argu') == ""
+    assert reader.finish(cut=True) == ([], "")

@@ -58,10 +58,13 @@ class LlamaLlm:
         self._max_tokens = max_tokens
         self._temperature = temperature
         self._tools = tools
+        self._guided = False
+        """The library's build has llguidance, whose grammars hold words or calls."""
         self._server: Any = None
 
     def load(self) -> None:
         xllamacpp = require("xllamacpp")
+        self._guided = xllamacpp.json_schema_to_grammar("{}").startswith("%llguidance")
         params = xllamacpp.CommonParams()
         params.model.path = self._model
         params.n_ctx = self._context * self._parallel
@@ -99,7 +102,9 @@ class LlamaLlm:
         system, tools = self._system(options)
         limit = min(options.max_output_tokens or self._max_tokens, self._max_tokens)
         request = self._request(limit)
-        if tools and options.tool_choice != "auto":
+        if tools and self._guided:
+            request["grammar"] = toolcalls.grammar(tools, options.tool_choice)
+        elif tools and options.tool_choice != "auto":
             only = options.tool_choice.get("name") if isinstance(options.tool_choice, dict) else None
             wanted = {"schema": toolcalls.schema(tools, only)}
             request["response_format"] = {"type": "json_schema", "json_schema": wanted}
@@ -116,7 +121,7 @@ class LlamaLlm:
                         yield TextDelta(words)
                 usage = _usage(chunk) or usage
         if reader is not None:
-            calls, words = reader.finish()
+            calls, words = reader.finish(cut=length)
             if words:
                 yield TextDelta(words)
             for index, call in enumerate(calls):
