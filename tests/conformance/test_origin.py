@@ -26,7 +26,9 @@ from tests.speech import silence, write_microphone
 
 pytestmark = [pytest.mark.foreign, pytest.mark.browser]
 
-TEXT = Path(os.environ.get("VIVAVOZ_ORIGIN_TEXT", ROOT.parent / "shared/origin.txt"))
+NAMED = os.environ.get("VIVAVOZ_ORIGIN_TEXT")
+TEXT = Path(NAMED) if NAMED else next(ROOT.parent.glob("*/origin.txt"), ROOT / "origin.txt")
+"""The page as text: named, or in a folder beside the checkout."""
 PYTHON = ROOT / ".venv-openai/bin/python"
 RUNNER = Path(__file__).parent / "python/run_service.py"
 
