@@ -1,0 +1,72 @@
+"""The official npm package's ``AzureOpenAI`` in Node, against a service that is as strict as Azure."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.certificate import make_certificate
+from tests.conformance.conftest import KEY
+from tests.running import Running, vivavoz
+from tests.server.entra_tokens import TENANT, key_set, token
+
+pytestmark = pytest.mark.foreign
+
+JS = Path(__file__).parent / "js"
+DEPLOYMENT = "my-deployment"
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
+    """The service, and the certificate by which it is trusted: the package insists on TLS."""
+    folder = tmp_path_factory.mktemp("strict")
+    (folder / "vivavoz.toml").write_text(f'[server]\nstrict_azure = true\n[models."{DEPLOYMENT}"]\n')
+    (folder / "keys.json").write_bytes(key_set())
+    certificate = make_certificate(folder, ["localhost", "127.0.0.1"])
+    environment = {
+        "VIVAVOZ_CONFIG": str(folder / "vivavoz.toml"),
+        "VIVAVOZ_ENTRA_JWKS": str(folder / "keys.json"),
+        "VIVAVOZ_ENTRA_TENANTS": TENANT,
+    }
+    with vivavoz(folder, key=KEY, tls=certificate, environment=environment) as service:
+        yield service, certificate[0]
+
+
+def talk(strict: tuple[Running, Path], *credential: str) -> subprocess.CompletedProcess[str]:
+    node = shutil.which("node")
+    if node is None or not (JS / "node_modules").exists():
+        pytest.skip("the SDK is not installed: make test")
+    service, certificate = strict
+    return subprocess.run(
+        [node, "azure.mjs", service.url, DEPLOYMENT, *credential],
+        cwd=JS,
+        env={**os.environ, "NODE_EXTRA_CA_CERTS": str(certificate)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("kind", ["key", "token"])
+def test_azures_client_talks(strict: tuple[Running, Path], kind: str) -> None:
+    done = talk(strict, kind, KEY if kind == "key" else token())
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["url"].startswith("/openai/v1/realtime?")
+    assert f"model={DEPLOYMENT}" in result["url"]
+    assert result["seen"][0] == "session.created"
+    assert "Good evening" in result["said"]
+    assert result["status"] == "completed"
+
+
+def test_a_wrong_token_is_refused(strict: tuple[Running, Path]) -> None:
+    done = talk(strict, "token", token(aud="https://graph.microsoft.com"))
+    assert done.returncode == 1
+    assert "401" in done.stderr
