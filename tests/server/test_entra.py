@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
@@ -219,6 +220,22 @@ async def test_old_keys_serve_while_new_ones_cannot_be_had() -> None:
     assert source.reads == 2
     source.document, source.now = key_set(jwk(ec_key(), "two")), source.now + RETRY_S
     assert await keys.find("one") is None
+
+
+async def test_those_who_come_while_it_is_read_wait_for_it() -> None:
+    source, gate = Source(), asyncio.Event()
+
+    async def slowly() -> bytes:
+        await gate.wait()
+        return await source.read()
+
+    keys = KeySet(slowly)
+    async with asyncio.TaskGroup() as group:
+        found = [group.create_task(keys.find("one")) for _ in range(5)]
+        await asyncio.sleep(0)
+        gate.set()
+    assert all(task.result() is not None for task in found)
+    assert source.reads == 1
 
 
 async def test_without_any_key_set_it_says_why() -> None:

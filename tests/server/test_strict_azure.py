@@ -124,6 +124,7 @@ async def test_without_a_credential_it_is_the_gateway_that_answers() -> None:
         "/openai/v1/realtime/sessions",
         "/openai/realtime/client_secrets",
         "/v1/realtimertc",
+        "/openai/realtimeapi/sessions",
         "/openai/v1/nothing",
     ],
 )

@@ -50,10 +50,9 @@ def _routes() -> Iterator[web.RouteDef]:
 
 
 def _azure_routes() -> Iterator[web.RouteDef]:
-    """What Azure documents: GA under its one prefix, and what its SDK clients and preview pages dial."""
+    """What Azure documents: GA under its one prefix, and what the SDK's Azure classes dial."""
     yield from _ga_routes("/openai/v1")
     yield web.get("/openai/realtime", realtime.connect, allow_head=False)
-    yield web.post("/openai/realtimeapi/sessions", beta.create_session)
 
 
 def _ga_routes(prefix: str) -> Iterator[web.RouteDef]:

@@ -73,7 +73,6 @@ class KeySet:
         return old or key_id not in self._keys
 
     async def _refresh(self) -> None:
-        self._tried_at = self._clock()
         try:
             self._keys = parse(await self._read())
             self._read_at = self._clock()
@@ -81,6 +80,9 @@ class KeySet:
             self._failure = str(error) or type(error).__name__
             # Those that were read before are still good: keys are changed long before they end.
             log.error("the keys of Entra tokens cannot be read: %s", self._failure)
+        finally:
+            # At the end: those who come meanwhile wait for it, rather than do without keys.
+            self._tried_at = self._clock()
 
 
 def parse(document: bytes) -> dict[str, PyJWK]:
