@@ -169,6 +169,24 @@ async def test_a_secret_for_one_kind_of_session_opens_no_other(tmp_path: Path) -
         assert b"is not allowed" in refused.value.response.body
 
 
+async def test_the_sdk_shows_an_image(tmp_path: Path) -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
+    async with (
+        serving(config(tmp_path), KEY) as url,
+        asyncio.timeout(20),
+        AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client,
+        client.realtime.connect(model="gpt-realtime") as connection,
+    ):
+        item: Any = {"type": "message", "role": "user", "content": [image]}
+        await connection.conversation.item.create(item=item)
+        await connection.response.create(response={"output_modalities": ["text"]})
+        async for event in connection:
+            assert event.type != "error", event
+            if event.type == "response.output_text.done":
+                assert event.text == "You sent an image."
+                break
+
+
 async def test_azures_client_talks(tmp_path: Path) -> None:
     async with serving(config(tmp_path), KEY) as url, asyncio.timeout(20):
         client = AsyncAzureOpenAI(

@@ -119,6 +119,7 @@ class CallRegistry:
             expires_at=_FIXED_EXPIRY if fixed else int(time.time() + duration),
             input_ms=self._settings.input_ms,
             model_given=model is not None,
+            sees=bool(getattr(engines.llm, "sees", False)),
             mcp=self._tool_servers is not None,
         )
         digits = f"{number:0{_ID_HEX - len(self._tag)}x}" if fixed else secrets.token_hex(16)

@@ -150,6 +150,8 @@ ReplyDelta = TextDelta | ToolCallDelta | Usage | Finish
 
 
 class Llm(Protocol):
+    """One that sees images says so: ``sees = True``. Others are given none."""
+
     def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
         """Continue the conversation ``items`` (oldest first). What was spoken stands in the items'
         ``transcript``; assistant items hold what the caller really heard."""

@@ -21,6 +21,8 @@ class RemoteStage(
     """Name of the environment variable that holds the endpoint's key; None: no key is sent."""
     voice: str | None = None
     timeout_seconds: Annotated[float, Meta(gt=0)] = 30.0
+    images: bool = False
+    """A language model that sees: images go along in the conversation."""
 
 
 class EmbeddedStage(

@@ -12,6 +12,7 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``response.py``        one response, as a stack of open brackets
 ``outputs.py``         what a response puts out: messages, function calls, calls of MCP tools
 ``tools.py``           what MCP servers offer, and what of it a response may use
+``images.py``          pictures in items
 ``mcp.py``             listing their tools, approvals, and what calls return
 ``playout.py``         what was played of what was said (transports whose playout is the server's)
 ``transcripts.py``     what the caller said: for the model always, for the client where asked

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from vivavoz.session import images
 from vivavoz.session.input_audio import to_ms, to_samples
 from vivavoz.session.tools import model_name
 from vivavoz.wire.base import UNSET, Data, tag_of
@@ -98,7 +99,7 @@ class Entry(Data):
         if self.transcript is not None:
             parts = [_heard(part, self.transcript) for part in item.content]
             item = Message(id=item.id, role=item.role, status=item.status, content=parts)
-        return [item] if any(_words(part) for part in item.content) else []
+        return [item] if any(_said(part) for part in item.content) else []
 
 
 class Conversation(Data):
@@ -123,13 +124,13 @@ class Conversation(Data):
         self._insert(len(self.order), entry)
         return previous
 
-    def create(self, item: AnyItem, after: str | None) -> tuple[Entry, str | None]:
+    def create(self, item: AnyItem, after: str | None, *, sees: bool = False) -> tuple[Entry, str | None]:
         """A client's item, after ``after`` (None: at the end, ``"root"``: at the beginning).
 
         Returns the entry and the item before it. Raises :class:`ProtocolError` and changes nothing where
         the id is taken, ``after`` is unknown, or the content does not fit the role.
         """
-        check_item(item)
+        check_item(item, sees=sees)
         item_id = str(item.id)
         if item_id in self.entries:
             raise ProtocolError(
@@ -142,6 +143,8 @@ class Conversation(Data):
                 f"Error adding item: the conversation already holds {self.limit} items.",
                 code="item_create_too_many_items",
             )
+        if images.size(item):
+            images.check_total(sum(images.size(entry.item) for entry in self), item)
         index = self._position(after)
         entry = Entry(item=item)
         self._insert(index, entry)
@@ -237,8 +240,9 @@ class Conversation(Data):
         self.entries[item_id] = entry
 
 
-def check_item(item: AnyItem, where: str = "item") -> None:
-    """Whether the members fit together, beyond what the types say. Raises :class:`ProtocolError`."""
+def check_item(item: AnyItem, where: str = "item", *, sees: bool = False) -> None:
+    """Whether the members fit together, beyond what the types say; ``sees``: whether the model sees images.
+    Raises :class:`ProtocolError`."""
     if isinstance(item.id, str) and not 0 < len(item.id) <= MAX_ID_LENGTH:
         raise invalid_value(
             f"Invalid '{where}.id': a string of 1 to {MAX_ID_LENGTH} characters.", f"{where}.id"
@@ -246,7 +250,10 @@ def check_item(item: AnyItem, where: str = "item") -> None:
     if not isinstance(item, Message):
         return
     for index, part in enumerate(item.content):
-        _check_part(item.role, part, f"{where}.content[{index}]")
+        if isinstance(part, InputImage) and item.role == "user":
+            images.check(part, f"{where}.content[{index}]", sees)
+        else:
+            _check_part(item.role, part, f"{where}.content[{index}]")
 
 
 def _check_part(role: Literal["system", "user", "assistant"], part: ContentPart, where: str) -> None:
@@ -255,8 +262,6 @@ def _check_part(role: Literal["system", "user", "assistant"], part: ContentPart,
     if isinstance(part, OutputAudio) and role == "assistant":
         # Assistant sound cannot be put in from outside; the hosted services ask for its text instead.
         raise missing(f"{where}.text")
-    if isinstance(part, InputImage) and role == "user":
-        raise invalid_value("Image input is not supported by this model.", f"{where}.type")
     supported = [f"'{tag_of(kind)}'" for kind in _PARTS[role]]
     raise invalid_value(
         f"Invalid value: '{tag_of(type(part))}'. Supported values are: {' and '.join(supported)}.",
@@ -291,6 +296,10 @@ def _call(item: McpCall | McpApprovalRequest, output: str) -> list[Item]:
 
 def _heard(part: ContentPart, transcript: str) -> ContentPart:
     return InputAudio(transcript=transcript) if isinstance(part, InputAudio) else part
+
+
+def _said(part: ContentPart) -> bool:
+    return isinstance(part, InputImage) or bool(_words(part))
 
 
 def _words(part: ContentPart) -> str:

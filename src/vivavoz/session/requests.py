@@ -7,7 +7,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Any
 
-from vivavoz.session import mcp, rules
+from vivavoz.session import images, mcp, rules
 from vivavoz.session.conversation import Entry, as_said, check_item
 from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score, Transcribe
 from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms, to_samples
@@ -207,7 +207,7 @@ def item_create(state: State, out: Output, event: ConversationItemCreate) -> Non
     sound = _sound(item)
     after = event.previous_item_id if isinstance(event.previous_item_id, str) else None
     item = _named(item, out)
-    entry, previous = state.conversation.create(item, after)
+    entry, previous = state.conversation.create(item, after, sees=state.settings.sees)
     if sound:
         _listen(state, out, entry, sound)
     rules.added(out, previous, entry.item)
@@ -267,7 +267,8 @@ def _listen(state: State, out: Output, entry: Entry, sound: bytes) -> None:
 
 
 def item_retrieve(state: State, out: Output, event: ConversationItemRetrieve) -> None:
-    out.send(ConversationItemRetrieved, item=state.conversation.retrieve(event.item_id))
+    item = state.conversation.retrieve(event.item_id)
+    out.send(ConversationItemRetrieved, item=images.shown(item))
 
 
 def item_truncate(state: State, out: Output, event: ConversationItemTruncate) -> None:
@@ -362,7 +363,7 @@ def _given(state: State, item: Any, index: int) -> list[Item]:
         return entry.as_said() or as_said(entry.item)
     if isinstance(item, InputMessage):
         item = Message(role=item.role, content=item.content, id=item.id, status=item.status)
-    check_item(item, where)
+    check_item(item, where, sees=state.settings.sees)
     return [item]
 
 

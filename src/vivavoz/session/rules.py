@@ -6,7 +6,7 @@ traffic shows.
 
 from __future__ import annotations
 
-from vivavoz.session import transcripts
+from vivavoz.session import images, transcripts
 from vivavoz.session.conversation import Entry, as_said
 from vivavoz.session.effects import (
     Converse,
@@ -153,6 +153,7 @@ def abandon_turn(state: State, out: Output) -> None:
 
 
 def added(out: Output, previous: str | None, item: AnyItem) -> None:
+    item = images.shown(item)
     out.send(ConversationItemAdded, previous_item_id=previous, item=item)
     out.send(ConversationItemDone, previous_item_id=previous, item=item)
 

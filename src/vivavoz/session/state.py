@@ -26,6 +26,7 @@ class Settings(Fixed, frozen=True):
     ``reduces_noise``: whether what brings the caller's sound can take noise out of it.
     ``model_given``: False where nobody has named a model yet, so that the first update may.
     ``mcp``: whether there is anybody to ask MCP servers.
+    ``sees``: whether the model takes images.
     """
 
     plan: Literal["cascade", "converse"] = "cascade"
@@ -36,6 +37,7 @@ class Settings(Fixed, frozen=True):
     input_ms: int = 300_000
     model_given: bool = True
     mcp: bool = True
+    sees: bool = False
     reduces_noise: bool = True
 
 

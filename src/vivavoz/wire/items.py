@@ -28,7 +28,9 @@ class InputAudio(Closed, tag_field="type", tag="input_audio"):
 
 
 class InputImage(Closed, tag_field="type", tag="input_image"):
-    image_url: str
+    """``image_url`` is required of clients, and left out of events that it would make too long."""
+
+    image_url: str | UnsetType = UNSET
     detail: Literal["auto", "low", "high"] | UnsetType = UNSET
 
 

@@ -24,7 +24,15 @@ from vivavoz.engines.ports import (
 )
 from vivavoz.engines.remote import RemoteLlm
 from vivavoz.engines.spec import RemoteStage
-from vivavoz.wire.items import FunctionCall, FunctionCallOutput, InputAudio, InputText, Item, Message
+from vivavoz.wire.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    InputText,
+    Item,
+    Message,
+)
 
 PROMPT = "The secret prompt."
 OPTIONS = ReplyOptions(model="gpt-realtime", instructions=PROMPT)
@@ -112,6 +120,26 @@ async def test_options_go_along(fake: FakeOpenAI) -> None:
     assert request["max_tokens"] == 7
     assert request["tool_choice"] == {"type": "function", "function": {"name": "get_weather"}}
     assert request["tools"][0]["function"]["name"] == "get_weather"
+
+
+@pytest.mark.parametrize("sees", [True, False])
+async def test_images_go_to_a_model_that_sees(fake: FakeOpenAI, sees: bool) -> None:
+    fake.chat = fake.chunks(delta("x", "stop"))
+    url = "data:image/png;base64,iVBORw0KGgo="
+    shown: list[Any] = [InputText(text="What is it?"), InputImage(image_url=url, detail="low")]
+    async with model(fake, images=sees) as llm:
+        assert llm.sees is sees
+        [_ async for _ in llm.reply([Message(role="user", content=shown)], OPTIONS)]
+    content = fake.requests[0]["messages"][-1]["content"]
+    image = {"type": "image_url", "image_url": {"url": url, "detail": "low"}}
+    assert content == ([{"type": "text", "text": "What is it?"}, image] if sees else "What is it?")
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+async def test_tool_choice_goes_along(fake: FakeOpenAI, choice: Any) -> None:
+    fake.chat = fake.chunks(delta("x", "stop"))
+    await reply(fake, msgspec.structs.replace(OPTIONS, tools=[TOOL], tool_choice=choice))
+    assert fake.requests[0]["tool_choice"] == choice
 
 
 async def test_tool_choice_none_offers_no_tools(fake: FakeOpenAI) -> None:

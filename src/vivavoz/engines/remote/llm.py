@@ -25,6 +25,7 @@ class RemoteLlm:
 
     def __init__(self, stage: RemoteStage) -> None:
         self._endpoint = Endpoint(stage, "language model")
+        self.sees = stage.images
         self._asks_usage = True
         self._limit_name = "max_tokens"
 
@@ -33,7 +34,7 @@ class RemoteLlm:
 
     async def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
         endpoint = self._endpoint
-        request: dict[str, Any] = {"messages": to_chat(items, options.instructions)}
+        request: dict[str, Any] = {"messages": to_chat(items, options.instructions, images=self.sees)}
         if not request["messages"]:
             # Servers insist on a message; a response may be asked for before there is one.
             request["messages"] = [{"role": "user", "content": "Hello."}]

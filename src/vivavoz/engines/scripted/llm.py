@@ -68,6 +68,8 @@ async def stream(given: Answer, scene: Scene, options: ReplyOptions) -> AsyncGen
 class ScriptedLlm:
     """What it answers depends on the items and the options alone."""
 
+    sees = True
+
     def __init__(self, script: Script | None = None, state: CallState | None = None) -> None:
         self._script = Script.default() if script is None else script
         self._state = CallState() if state is None else state
