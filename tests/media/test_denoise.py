@@ -167,3 +167,15 @@ def test_a_real_voice_keeps_its_level(field: Field) -> None:
     start = int(LEAD_S * RATE)
     spoken = slice(start, start + len(speech) // 2)
     assert abs(decibels(samples(after)[spoken]) - decibels(samples(before)[spoken])) < 1.0
+
+
+@pytest.mark.embedded
+@pytest.mark.parametrize("field", FIELDS)
+async def test_words_in_loud_noise_are_followed_to_their_end(field: Field) -> None:
+    """What it is for: a detector that goes by loudness loses the words, and keeps them when it is on."""
+    before = samples(scene(real_speech("What is the capital city of Portugal?")))
+    hiss = noise("hiss", len(before)) * 2000
+    plain, cleaned = await turns(pcm(before)), await turns(clean(field, pcm(before + hiss)))
+    lost = await turns(pcm(before + hiss))
+    assert lost[-1][1] < plain[-1][1] - 800
+    assert abs(cleaned[-1][1] - plain[-1][1]) < 450
