@@ -259,8 +259,7 @@ class SessionOptions(Fixed, frozen=True):
     include: list[str] | None = None
 
 
-class SessionObject(Fixed, frozen=True):
-    type: str
+class SessionObject(Fixed, frozen=True, tag_field="type", tag="realtime"):
     object: str
     id: str
     model: str
@@ -281,8 +280,7 @@ class TranscriptionAudio(Fixed, frozen=True):
     input: InputOptions
 
 
-class TranscriptionObject(Fixed, frozen=True):
-    type: str
+class TranscriptionObject(Fixed, frozen=True, tag_field="type", tag="transcription"):
     object: str
     id: str
     expires_at: int
@@ -297,14 +295,13 @@ def session_object(options: SessionOptions, session_id: str, expires_at: int) ->
     """The wire's session object. ``expires_at``: Unix seconds, 0 in the answer that mints a secret."""
     if options.type == "transcription":
         return TranscriptionObject(
-            type="transcription",
             object="realtime.transcription_session",
             id=session_id,
             expires_at=expires_at,
             audio=TranscriptionAudio(input=options.audio.input),
             include=options.include,
         )
-    members = {name: getattr(options, name) for name in SessionOptions.__struct_fields__}
+    members = {name: getattr(options, name) for name in SessionOptions.__struct_fields__ if name != "type"}
     members["tools"] = [shown(tool) if isinstance(tool, McpTool) else tool for tool in options.tools]
     return SessionObject(object="realtime.session", id=session_id, expires_at=expires_at, **members)
 
