@@ -74,6 +74,8 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long a new call waits for engines that still load, before 503."""
     trace_dir: str | None = None
     """Where to record every call's inputs, to replay them. They hold words and sound: off unless set."""
+    prompts_dir: str | None = None
+    """Folder of prompts that clients may name (``prompt``); None: there are none."""
     page: Literal["auto", "open", "off"] = "auto"
     """``open``: the page at ``/`` gets tokens without a key. ``auto``: only where no key is configured.
     ``off``: no page at all."""
@@ -271,6 +273,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_STATE_DIR": ("server", "state_dir"),
     "VIVAVOZ_DRAIN_SECONDS": ("server", "drain_seconds"),
     "VIVAVOZ_TRACE_DIR": ("server", "trace_dir"),
+    "VIVAVOZ_PROMPTS_DIR": ("server", "prompts_dir"),
     "VIVAVOZ_PAGE": ("server", "page"),
     "VIVAVOZ_ALLOWED_HOSTS": ("server", "allowed_hosts"),
     "VIVAVOZ_ALLOWED_ORIGINS": ("server", "allowed_origins"),

@@ -24,6 +24,8 @@ from aiohttp import web
 
 from vivavoz.app.page import page_routes
 from vivavoz.app.token import TokenRoute
+from vivavoz.call.prompts import PromptError, Prompts
+from vivavoz.call.prompts import load as load_prompts
 from vivavoz.call.registry import CallRegistry
 from vivavoz.call.settings import CallSettings
 from vivavoz.cluster.directory import Directory, LocalDirectory, WorkerDirectory
@@ -118,14 +120,18 @@ async def run(
     if harness is not None and len(plan.sockets) > 1:
         raise ConfigError("the script's [faults] are counted in one worker: --workers 1")
     media = LeanEngine(_media_config(config)) if harness is None else harness.media(_media_config(config))
+    prompts = _prompts(config)
     async with contextlib.AsyncExitStack() as stack:
         if harness is not None:
             stack.callback(harness.close)
         tap = harness.open_tap if harness is not None else None
         calls = await stack.enter_async_context(
-            CallRegistry(pool.engines_for, _call_settings(config), plan.tag, tap, _tool_servers(config))
+            CallRegistry(
+                pool.engines_for, _call_settings(config), plan.tag, tap, _tool_servers(config), prompts
+            )
         )
         service = _service(plan, secrets, pool, calls, media)
+        service.filled = prompts.filled_session
         if harness is not None:
             service.admit = harness.admit
             if config.testing.deterministic:
@@ -224,6 +230,14 @@ def _engine_sets(plan: Plan) -> dict[str, Engines]:
         except EngineError as error:
             raise ConfigError(f"engines {name}: {error.message}") from error
     return sets
+
+
+def _prompts(config: Config) -> Prompts:
+    folder = config.server.prompts_dir
+    try:
+        return load_prompts(Path(folder).expanduser()) if folder else Prompts()
+    except PromptError as error:
+        raise ConfigError(str(error)) from error
 
 
 def _tool_servers(config: Config) -> ToolServers | None:

@@ -55,14 +55,14 @@ def test_every_member_of_the_session_is_accounted_for() -> None:
     assert top == set(RealtimeSessionCreateRequest.model_fields)
     refused = {name for name, (state, _) in rows.items() if state == "no"}
     known = {"type", *SessionPatch.__struct_fields__}
-    assert top - known == refused - {"prompt"}
+    assert top - known == refused
 
 
 def test_every_member_of_a_response_request_is_accounted_for() -> None:
     rows = table("`response.create`")
     assert set(rows) == set(RealtimeResponseCreateParams.model_fields)
     refused = {name for name, (state, _) in rows.items() if state == "no"}
-    assert set(rows) - set(ResponsePatch.__struct_fields__) == refused - {"prompt"}
+    assert set(rows) - set(ResponsePatch.__struct_fields__) == refused
 
 
 # ------------------------------------------------------------------------------------- does it see anything?

@@ -13,6 +13,7 @@ from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
 from vivavoz.call.jobs import JobRunner
 from vivavoz.call.noise import NoiseReducer
 from vivavoz.call.preparing import Preparing
+from vivavoz.call.prompts import Prompts
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.sound import InputDecoder
@@ -104,6 +105,7 @@ class Call:
         trace: TraceWriter | None = None,
         tap: Tap | None = None,
         tools: RemoteTools | None = None,
+        prompts: Prompts | None = None,
     ) -> None:
         self.id = call_id
         self.session_id = session.id
@@ -116,6 +118,7 @@ class Call:
         self._trace = trace
         self._tap = tap
         self._tools = tools or RemoteTools()
+        self._prompts = prompts or Prompts()
         self._vad: VadStream | None = None
         self._vad_base = 0
         self._vad_next = -1
@@ -241,7 +244,7 @@ class Call:
 
     def _decode(self, message: Message) -> Input:
         try:
-            event = decode_client_event(message.data)
+            event = self._prompts.filled_event(decode_client_event(message.data))
         except ProtocolError as error:
             return _refusal(error, message.sender)
         event = self._decoder.decode(event, self._session.options.audio.input.format)

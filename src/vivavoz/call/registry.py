@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from vivavoz.call.call import Call
+from vivavoz.call.prompts import Prompts
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.tap import OpenTap
@@ -48,15 +49,18 @@ class CallRegistry:
         worker_tag: str = "",
         open_tap: OpenTap | None = None,
         tool_servers: ToolServers | None = None,
+        prompts: Prompts | None = None,
     ) -> None:
         """``engines_for`` raises KeyError for an unknown model. ``worker_tag``: the first hex digits of
         every call id, so that whoever meets the id knows which worker holds the call. ``open_tap``: makes
-        each call's listener. ``tool_servers``: who asks MCP servers; None: nobody."""
+        each call's listener. ``tool_servers``: who asks MCP servers; None: nobody.
+        ``prompts``: those that clients may name."""
         self._engines_for = engines_for
         self._settings = settings or CallSettings()
         self._tag = worker_tag
         self._open_tap = open_tap
         self._tool_servers = tool_servers
+        self._prompts = prompts or Prompts()
         self._opened = 0
         self._calls: dict[str, Call] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -96,7 +100,9 @@ class CallRegistry:
         if self._draining or len(self._calls) >= self._settings.sessions:
             raise AtCapacity
         tools = RemoteTools(self._tool_servers)
-        options = effective_session(tools.sealed_session(session), model or "gpt-realtime")
+        options = effective_session(
+            self._prompts.filled_session(tools.sealed_session(session)), model or "gpt-realtime"
+        )
         try:
             engines = self._engines_for(options.model).for_call()
         except KeyError:
@@ -127,7 +133,9 @@ class CallRegistry:
         core = Session(options, Ids(seed=seed), settings, session_id=session_id)
         head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings)
         tap = self._open_tap(number, call_id) if self._open_tap is not None else None
-        call = Call(call_id, core, engines, self._settings, self._trace(call_id, head), tap, tools)
+        call = Call(
+            call_id, core, engines, self._settings, self._trace(call_id, head), tap, tools, self._prompts
+        )
         self._opened = number
         self._calls[call_id] = call
         task = asyncio.create_task(call.run(), name=call_id)

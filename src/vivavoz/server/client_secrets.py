@@ -37,7 +37,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
         raise model_not_found(request, model)
     check_converses(request, model, kind_of(patch) if patch is not None else "realtime")
     try:
-        options = effective_session(patch, model)
+        options = effective_session(service.filled(patch), model)
     except ProtocolError as error:
         raise error.under("session") from None
     session_id = service.new_session_id()

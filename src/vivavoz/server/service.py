@@ -15,6 +15,7 @@ from vivavoz.server.auth import Authenticator
 from vivavoz.server.engine_pool import EnginePool
 from vivavoz.server.ports import Accept, Calls
 from vivavoz.server.tokens import Tokens
+from vivavoz.wire.options import AnyPatch
 
 
 async def _admit_all() -> None:
@@ -23,6 +24,10 @@ async def _admit_all() -> None:
 
 def _new_session_id() -> str:
     return f"sess_{secrets.token_hex(16)}"
+
+
+def _as_it_is(session: AnyPatch | None) -> AnyPatch | None:
+    return session
 
 
 @dataclass
@@ -39,6 +44,8 @@ class Service:
     """Awaited once for every attempt to open a call, after its credential was found good. Raises ApiError."""
     new_session_id: Callable[[], str] = _new_session_id
     """For sessions that are agreed on before their call is opened."""
+    filled: Callable[[AnyPatch | None], AnyPatch | None] = _as_it_is
+    """A session with its stored prompt filled in. Raises ProtocolError."""
     draining: bool = False
     """No new calls: the worker is about to end."""
     sidebands: Counter[str] = field(default_factory=Counter)

@@ -155,6 +155,18 @@ class CustomVoice(ClosedFixed, frozen=True):
 Voice = str | CustomVoice
 
 
+class TextVariable(ClosedFixed, frozen=True, tag_field="type", tag="input_text"):
+    text: str
+
+
+class Prompt(ClosedFixed, frozen=True):
+    """A stored prompt, and what to put into it. Variables are text; images and files are refused by type."""
+
+    id: Annotated[str, Meta(min_length=1, max_length=256)]
+    version: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
+    variables: Annotated[dict[str, str | TextVariable], Meta(max_length=64)] | UnsetType | None = UNSET
+
+
 # ------------------------------------------------------------------------------------- patches
 
 
@@ -187,8 +199,7 @@ class SessionPatch(Closed, omit_defaults=True, tag_field="type", tag="realtime")
     tracing: Literal["auto"] | Tracing | UnsetType | None = UNSET
     truncation: Truncation | UnsetType = UNSET
     include: Include | UnsetType | None = UNSET
-    prompt: UnsetType | None = UNSET
-    """Stored prompts are refused by type; null (which clients send) is accepted."""
+    prompt: Prompt | UnsetType | None = UNSET
 
 
 class TranscriptionAudioPatch(Closed):
@@ -254,7 +265,7 @@ class SessionOptions(Fixed, frozen=True):
     max_output_tokens: int | Literal["inf"] = "inf"
     tracing: Literal["auto"] | Tracing | None = None
     truncation: Truncation = "auto"
-    prompt: None = None
+    prompt: Prompt | None = None
     audio: AudioOptions = AudioOptions()
     include: list[str] | None = None
 
@@ -270,7 +281,7 @@ class SessionObject(Fixed, frozen=True, tag_field="type", tag="realtime"):
     max_output_tokens: int | Literal["inf"]
     tracing: Literal["auto"] | Tracing | None
     truncation: Truncation
-    prompt: None
+    prompt: Prompt | None
     expires_at: int
     audio: AudioOptions
     include: list[str] | None
@@ -404,6 +415,7 @@ __all__ = [
     "AudioFormat",
     "FunctionTool",
     "NamedFunction",
+    "Prompt",
     "ProtocolError",
     "SemanticVad",
     "ServerVad",
