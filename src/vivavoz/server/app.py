@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from aiohttp import web
 
-from vivavoz.server import azure, beta, calls, client_secrets, cors, health, realtime
+from vivavoz.server import azure, beta, calls, client_secrets, cors, health, openapi, realtime
 from vivavoz.server.errors import json_errors
 from vivavoz.server.guard import LoopbackGuard
 from vivavoz.server.service import SERVICE, Service
@@ -32,6 +32,8 @@ def build_app(service: Service, extra: Iterable[web.AbstractRouteDef] = ()) -> w
     else:
         app.add_routes(_routes())
     app.add_routes([web.get("/healthz", health.live), web.get("/readyz", health.ready)])
+    app.add_routes([web.get("/openapi.json", openapi.serve)])
+    app[openapi.DOCUMENT] = openapi.describe(app.router.routes(), service)
     app.add_routes(extra)
     return app
 
