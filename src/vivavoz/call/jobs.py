@@ -57,9 +57,14 @@ class Feed:
     def finish(self) -> None:
         self._queue.put_nowait(_END)
 
-    async def __aiter__(self) -> AsyncIterator[Any]:
-        while (piece := await self._queue.get()) is not _END:
-            yield piece
+    def __aiter__(self) -> Feed:
+        return self
+
+    async def __anext__(self) -> Any:
+        if (piece := await self._queue.get()) is _END:
+            self.finish()
+            raise StopAsyncIteration
+        return piece
 
 
 class Running:
@@ -185,11 +190,11 @@ class JobRunner:
                     language=wanted.language if wanted else None,
                     prompt=wanted.prompt if wanted else None,
                 )
-                return engines.stt.transcribe(aiter(feed), options)
+                return engines.stt.transcribe(feed, options)
             case Reply() if engines.llm is not None:
                 return engines.llm.reply(task.items, reply_options(task))
             case Synthesize() if engines.tts is not None:
-                return engines.tts.synthesize(aiter(feed), SpeechOptions(voice=task.voice, speed=task.speed))
+                return engines.tts.synthesize(feed, SpeechOptions(voice=task.voice, speed=task.speed))
             case Converse() if engines.speech_to_speech is not None:
                 speech = SpeechOptions(voice=task.speech.voice, speed=task.speech.speed)
                 return engines.speech_to_speech.converse(
