@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.certificate import make_certificate
 from tests.embedded import require_models
 from tests.running import Running, vivavoz
-from tests.speech import real_speech, scripted_speech
+from tests.speech import real_speech, scripted_speech, write_wav
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-the-tests"
@@ -60,3 +64,51 @@ class Services:
 def question(engines: str) -> bytes:
     """Speech that these engines make something of (PCM, 24 kHz)."""
     return real_speech(QUESTION) if engines == "embedded" else scripted_speech(QUESTION)
+
+
+@pytest.fixture(scope="session")
+def secured(folder: Path) -> Iterator[tuple[Running, Path]]:
+    """A service behind TLS, for clients that insist on it, and the certificate by which it is trusted."""
+    place = folder / "secured"
+    place.mkdir()
+    certificate = make_certificate(place, ["localhost", "127.0.0.1"])
+    with vivavoz(place, key=KEY, tls=certificate) as running:
+        yield running, certificate[0]
+
+
+@pytest.fixture(scope="session")
+def wav(folder: Path) -> Path:
+    """The question, for clients that read a file."""
+    return write_wav(folder / "question.wav", question("scripted"))
+
+
+def run_client(
+    command: Sequence[str | Path], folder: Path, environment: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """What a client printed of its conversation. Its own words are the message where it fails."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-1000:]
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def check_turns(result: dict[str, Any]) -> None:
+    """A typed turn, a tool call, a spoken turn and an interruption, as every client goes through them."""
+    assert result["text"]["said"] == "You said: Good evening."
+    assert (result["tool"]["name"], result["tool"]["arguments"]) == ("get_weather", {"city": "Lisbon"})
+    assert result["tool"]["said"] == "The result is: sunny"
+    assert result["spoken"]["heard"].startswith("I said something for about")
+    assert result["spoken"]["said"] == f"You said: {result['spoken']['heard']}"
+    assert result["spoken"]["audio_ms"] > 300
+    interruption = result["interruption"]
+    assert (interruption["status"], interruption["reason"]) == ("cancelled", "turn_detected")
+    assert interruption["next_status"] == "completed"
+    assert result.get("errors", []) == []
