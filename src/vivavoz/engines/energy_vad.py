@@ -29,7 +29,7 @@ MARGIN_DB = 9.0
 """How far above the floor a frame must be to be as likely speech as not."""
 SLOPE_DB = 2.0
 """Decibels from p = 0.5 to p = 0.73."""
-RELEASE = 0.6
+RELEASE = 0.55
 """What is left of the last probability one frame later; one frame of hang-over bridges a plosive."""
 START_FLOOR_DB = -60.0
 LOUDEST_START_FLOOR_DB = -42.0
