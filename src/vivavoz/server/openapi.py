@@ -148,7 +148,7 @@ def _operations(strict: bool) -> dict[Handler, Json]:
             "responses": {"200": _json("The secret.", given), **failures(404, 408, 413, 503)},
         }
 
-    offers: Json = {kind: {"schema": _SDP} for kind in _SDP_KINDS}
+    offers: Json = {kind: {"schema": _SDP, "example": _OFFER} for kind in _SDP_KINDS}
     if not strict:
         offers["multipart/form-data"] = _FORM
     flat: Json = {"type": "object"}
@@ -238,6 +238,26 @@ def _without_bodies(operation: Json) -> Json:
 _EVENTS: Json = {"client": _ref("ClientEvent"), "server": _ref("ServerEvent")}
 _SDP_KINDS = ("application/sdp", "text/plain", "application/octet-stream")
 _SDP: Json = {"type": "string", "pattern": r"^\s*v=0"}
+_OFFER = "\r\n".join(
+    [
+        "v=0",
+        "o=- 1 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "m=audio 9 UDP/TLS/RTP/SAVPF 111",
+        "c=IN IP4 0.0.0.0",
+        "a=mid:0",
+        "a=ice-ufrag:abcd",
+        "a=ice-pwd:0123456789abcdef012345",
+        f"a=fingerprint:sha-256 {':'.join(['00'] * 32)}",
+        "a=setup:actpass",
+        "a=sendrecv",
+        "a=rtcp-mux",
+        "a=rtpmap:111 opus/48000/2",
+        "",
+    ]
+)
 _FORM: Json = {
     "schema": {
         "type": "object",
