@@ -6,7 +6,6 @@ from typing import Any
 
 from vivavoz.session import effects, inputs
 from vivavoz.wire import server_events as ev
-from vivavoz.wire.base import UNSET
 from vivavoz.wire.items import AnyItem
 from vivavoz.wire.mcp import McpApprovalRequest, McpCall
 from vivavoz.wire.server_events import ServerEvent, event_type
@@ -139,7 +138,7 @@ class Watch:
                 assert opened.id == item.id
                 assert item.id not in self.calling, f"done but still called: {item.id}"
                 if isinstance(item, McpCall):
-                    assert isinstance(item.output, str) != (item.error is not UNSET)
+                    assert (item.output is None) != (item.error is None)
                 assert not isinstance(item, McpApprovalRequest) or item == opened
                 if self.responses[event.response_id] is not None:
                     assert self.finished_items[str(item.id)][-1] == item

@@ -283,7 +283,7 @@ def as_said(item: AnyItem) -> list[Item]:
         return []
     if isinstance(item.output, str):
         return _call(item, item.output)
-    if item.error is not UNSET:
+    if item.error is not None:
         return _call(item, f"Failed: {item.error.message}")
     return []
 

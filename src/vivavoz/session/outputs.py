@@ -5,7 +5,8 @@ from __future__ import annotations
 from enum import Enum
 
 from vivavoz.session.tools import Target
-from vivavoz.wire.base import UNSET, Data
+from vivavoz.wire.base import Data
+from vivavoz.wire.codec import is_json
 from vivavoz.wire.items import AnyItem, FunctionCall, ItemStatus, Message, OutputAudio, OutputText
 from vivavoz.wire.mcp import ExecutionFailure, McpApprovalRequest, McpCall, McpFailure
 from vivavoz.wire.options import Modality
@@ -90,6 +91,14 @@ class McpOutput(Data, tag="mcp"):
     output: str | None = None
     error: McpFailure | None = None
 
+    def settle(self) -> None:
+        """A request is whole. What is no JSON object is not worth asking for: clients read it as one."""
+        if self.waiting.strip() and not (is_json(self.waiting) and self.waiting.lstrip().startswith("{")):
+            self.asks = False
+            self.give_up("The arguments are no JSON object.")
+            return
+        self.arguments, self.waiting = self.arguments + self.waiting, ""
+
     def end(self, output: str | None, error: McpFailure | None) -> None:
         self.job, self.returned = None, True
         self.output, self.error = output, error
@@ -110,9 +119,9 @@ class McpOutput(Data, tag="mcp"):
             server_label=label,
             name=self.target.name,
             arguments=self.arguments,
-            approval_request_id=UNSET if self.request_id is None else self.request_id,
-            output=UNSET if self.output is None else self.output,
-            error=UNSET if self.error is None else self.error,
+            approval_request_id=self.request_id,
+            output=self.output,
+            error=self.error,
         )
 
 

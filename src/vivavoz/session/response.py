@@ -227,7 +227,7 @@ class Response(Data):
                 # A request is shown whole.
                 if not output.complete:
                     return False
-                output.arguments, output.waiting = output.arguments + output.waiting, ""
+                output.settle()
             if not output.opened:
                 self._open(stage, output)
             if isinstance(output, CallOutput):

@@ -95,13 +95,15 @@ McpFailure = ProtocolFailure | ExecutionFailure | HttpFailure
 
 
 class McpCall(Data, tag_field="type", tag="mcp_call"):
+    """Null where there is none: a client breaks where ``output`` is missing."""
+
     id: str
     server_label: str
     name: str
     arguments: str
-    approval_request_id: str | UnsetType = UNSET
-    output: str | UnsetType = UNSET
-    error: McpFailure | UnsetType = UNSET
+    approval_request_id: str | None = None
+    output: str | None = None
+    error: McpFailure | None = None
 
 
 class McpApprovalRequest(Data, tag_field="type", tag="mcp_approval_request"):
