@@ -141,7 +141,7 @@ class CallRegistry:
         task = asyncio.create_task(call.run(), name=call_id)
         self._tasks[call_id] = task
         task.add_done_callback(lambda _: self._forget(call_id))
-        log.info("call %s begins (%s%s)", call_id, options.model, f", {client}" if client else "")
+        log.info("call %s begins (%.120r%s)", call_id, options.model, f", {client}" if client else "")
         return call
 
     async def drain(self, timeout_s: float) -> None:

@@ -96,7 +96,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         # The peer left while it was being answered: nobody reads what we would say.
         raise
     except Exception:
-        log.exception("request %s failed: %s %s", request_id, request.method, request.path)
+        log.exception("request %s failed: %s %.200r", request_id, request.method, request.path)
         response = ApiError(
             500,
             f"The server had an error while processing your request. Its log names it {request_id}.",
