@@ -6,6 +6,7 @@ codes, texts and ``param`` paths that clients of the hosted services know.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -188,7 +189,7 @@ def _join(path: str, name: str) -> str:
 
 def _choices(root: Any, path: str) -> Iterator[Any]:
     """The literal values that are legal at ``path``, read off the types themselves."""
-    nodes = [msgspec.inspect.type_info(root)]
+    nodes = [_description(root)]
     steps = re.sub(r"\[\d*\]", ".[]", path).strip(".").split(".")
     for step in steps[:-1]:
         nodes = [inner for node in nodes for inner in _children(node, step)]
@@ -201,6 +202,12 @@ def _choices(root: Any, path: str) -> Iterator[Any]:
             for option in _alternatives(inner):
                 if isinstance(option, msgspec.inspect.LiteralType):
                     yield from option.values
+
+
+@functools.cache
+def _description(root: Any) -> Any:
+    """Kept: to look through all events takes milliseconds, in which nobody's sound goes on."""
+    return msgspec.inspect.type_info(root)
 
 
 def _children(node: Any, step: str) -> Iterator[Any]:
