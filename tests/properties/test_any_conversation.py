@@ -16,11 +16,12 @@ from tests.properties.world import INPUT_MS, VADS, Move, World, beginnings, move
 from tests.session import oracle
 from tests.session.watch import Watch
 from vivavoz.session import inputs
-from vivavoz.session.effects import Send
+from vivavoz.session.effects import Judge, Send, StartJob, Transcribe
 from vivavoz.session.rules import JUDGED_MS
 from vivavoz.session.session import Session
 from vivavoz.wire.base import replace
 from vivavoz.wire.codec import pack
+from vivavoz.wire.options import TranscriptionPatch, effective_session
 
 EXAMPLES = int(os.environ.get("VIVAVOZ_PROPERTY_EXAMPLES", "0"))
 
@@ -111,3 +112,18 @@ def test_a_long_turn_keeps_only_what_a_turn_detector_listens_to() -> None:
     for _ in range(30):
         world.move(("hears", 1_000, 0.9))
     assert len(world.session.dump()) < (JUDGED_MS + 1_000) * 48
+
+
+@stories
+@given(story)
+def test_a_transcription_session_never_answers(moves: list[Move]) -> None:
+    world = World(("cascade", False, "websocket", {"type": "server_vad"}, True, "audio", []))
+    world.options = effective_session(TranscriptionPatch(), "gpt-realtime")
+    world.session, world.watch = world.fresh(), Watch()
+    for move in moves:
+        world.move(move)
+    for _, _, done in world.trace:
+        for effect in done:
+            assert not isinstance(effect, StartJob) or isinstance(effect.task, Transcribe | Judge)
+            if isinstance(effect, Send):
+                oracle.check(effect.event)
