@@ -235,6 +235,7 @@ def test_static_payload_types_need_no_rtpmap() -> None:
         (lambda text: text + "a=x:" + "y" * 70000, "longer than"),
         (lambda text: text + "m=audio 9 x 0\n" * 40, "more than 32 m-lines"),
         (lambda text: text.replace("m=audio 9 ", "m=audio nine "), "m-line at line 8 is malformed"),
+        (lambda text: text.replace("m=audio 9", f"m=audio {'9' * 5000}"), "m-line at line 8 is malformed"),
         (lambda text: text.replace("m=audio 9", "m=audio 0"), "no audio m-line"),
         (lambda text: text.replace("m=audio", "m=text"), "no audio m-line"),
         (lambda text: text.replace("UDP/TLS/RTP/SAVPF 111", "RTP/AVP 111"), "not DTLS-SRTP"),

@@ -17,6 +17,8 @@ _MIRROR = {"sendrecv": "sendrecv", "sendonly": "recvonly", "recvonly": "sendonly
 _HASHES = {"sha-256": 32, "sha-384": 48, "sha-512": 64}
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/]+")
 _DIGEST = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*")
+_NUMBER = re.compile(r"[0-9]{1,10}")
+"""Python refuses to read endless ones with an error of its own."""
 _TOKEN = re.compile(r"[!#-'*+\-.0-9A-Z^-~]{1,64}")
 
 
@@ -155,7 +157,7 @@ def _split(text: str) -> tuple[dict[str, list[str]], list[Section]]:
 def _section(line: str, number: int) -> Section:
     fields = line[2:].split()
     port = fields[1].partition("/")[0] if len(fields) >= 4 else ""
-    if not (port.isascii() and port.isdigit() and int(port) < 65536):
+    if not (_NUMBER.fullmatch(port) and int(port) < 65536):
         raise MediaError(f"the offer's m-line at line {number} is malformed")
     return Section(fields[0], int(port), fields[2], fields[3:], {})
 
@@ -219,7 +221,7 @@ def _codecs(audio: Section) -> list[Codec]:
     for number in audio.formats:
         name = {"opus/48000/2": "opus", "pcmu/8000": "pcmu", "pcmu/8000/1": "pcmu", "pcma/8000": "pcma",
                 "pcma/8000/1": "pcma"}.get(maps.get(number, "").lower())  # fmt: skip
-        known = number.isascii() and number.isdigit() and int(number) < 128
+        known = _NUMBER.fullmatch(number) and int(number) < 128
         if name and known and all(codec.name != name for codec in codecs):
             rate = 48000 if name == "opus" else 8000
             codecs.append(Codec(int(number), name, rate, parameters.get(number, {})))
@@ -259,7 +261,7 @@ def _setup(value: str) -> str:
 
 def _sctp_port(section: Section) -> int:
     value = section.first("sctp-port") or "5000"
-    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+    if not (_NUMBER.fullmatch(value) and 0 < int(value) < 65536):
         raise MediaError("the offer's a=sctp-port is malformed")
     return int(value)
 
