@@ -4,6 +4,7 @@
 #   make serve    setup, models, and the service at http://127.0.0.1:8080   (ARGS="--port 9000" passes options on)
 #   make test     setup, the test tools, every check and the whole suite
 #   make check    ruff, mypy, import contracts, task ownership
+#   make fuzz     a million events and offers that nobody has tried yet   (FUZZ=100000 for fewer)
 #   make bench    the measurements behind the defaults
 #   make clean    remove what the above made (never downloaded models)
 
@@ -11,12 +12,13 @@ PYTHON  ?= python3
 ENGINES ?= embedded
 ARGS    ?=
 PYTEST  ?=
+FUZZ    ?= 1000000
 
 VENV := .venv
 BIN  := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-setup check bench clean
+.PHONY: help setup serve test test-setup check fuzz bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -42,6 +44,9 @@ test: test-setup
 	echo "==> pytest"; \
 	$(BIN)/python -m pytest $(PYTEST); tested=$$?; \
 	exit $$((checked + tested))
+
+fuzz: test-setup
+	@VIVAVOZ_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
 
 bench: setup
 	@$(BIN)/python -m bench $(ARGS)
