@@ -94,3 +94,24 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     testing = Testing(event_log=str(tmp_path))
     with pytest.raises(ConfigError, match=r"the event log .* cannot be written: Is a directory"):
         Harness(testing, ScriptedEngines())
+
+
+def test_what_an_mcp_server_is_to_be_shown_is_in_no_log(tmp_path: Path) -> None:
+    tool = {
+        "type": "mcp",
+        "server_label": "x",
+        "server_url": "https://example.org",
+        "authorization": "hunter2",
+        "headers": {"X-Key": "hunter2"},
+    }
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    for event in (
+        {"type": "session.update", "session": {"type": "realtime", "tools": [tool]}},
+        {"type": "response.create", "response": {"tools": [tool, 3]}},
+        {"type": "response.create", "response": {"tools": 3}},
+    ):
+        talk(log, ("main", json.dumps(event)))
+    log.close()
+    assert b"hunter2" not in path.read_bytes()
+    assert sum(line.get("direction") == "client" for line in lines(path)) == 3

@@ -113,7 +113,7 @@ class CallLog:
         self._began = time.monotonic()
 
     def received(self, sender: str, data: str | bytes) -> None:
-        self._add("client", _read(data), sender)
+        self._add("client", _without_credentials(_read(data)), sender)
 
     def sent(self, event: ServerEvent, to: str | None) -> None:
         self._add("server", msgspec.json.decode(encode(event)), to)
@@ -149,3 +149,16 @@ def _read(data: str | bytes) -> dict[str, Any]:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
+
+
+def _without_credentials(event: dict[str, Any]) -> dict[str, Any]:
+    """A client's event without what its MCP servers are to be shown: no log holds a secret."""
+    for member in ("session", "response"):
+        named = event.get(member)
+        tools = named.get("tools") if isinstance(named, dict) else None
+        for tool in tools if isinstance(tools, list) else ():
+            if isinstance(tool, dict):
+                for secret in ("authorization", "headers"):
+                    if secret in tool:
+                        tool[secret] = "***"
+    return event
