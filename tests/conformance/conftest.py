@@ -14,10 +14,12 @@ import pytest
 from tests.certificate import make_certificate
 from tests.embedded import require_models
 from tests.running import Running, vivavoz
+from tests.server.entra_tokens import TENANT, key_set
 from tests.speech import real_speech, scripted_speech, write_wav
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "a-key-for-the-tests"
+DEPLOYMENT = "my-deployment"
 QUESTION = "What is the capital city of Portugal?"
 
 EITHER_ENGINES = [
@@ -77,13 +79,33 @@ def secured(folder: Path) -> Iterator[tuple[Running, Path]]:
 
 
 @pytest.fixture(scope="session")
+def strict(folder: Path) -> Iterator[tuple[Running, Path]]:
+    """A service as strict as Azure, behind TLS, and its certificate: Azure's clients insist on it."""
+    place = folder / "strict"
+    place.mkdir()
+    (place / "vivavoz.toml").write_text(f'[server]\nstrict_azure = true\n[models."{DEPLOYMENT}"]\n')
+    (place / "keys.json").write_bytes(key_set())
+    certificate = make_certificate(place, ["localhost", "127.0.0.1"])
+    environment = {
+        "VIVAVOZ_CONFIG": str(place / "vivavoz.toml"),
+        "VIVAVOZ_ENTRA_JWKS": str(place / "keys.json"),
+        "VIVAVOZ_ENTRA_TENANTS": TENANT,
+    }
+    with vivavoz(place, key=KEY, tls=certificate, environment=environment) as running:
+        yield running, certificate[0]
+
+
+@pytest.fixture(scope="session")
 def wav(folder: Path) -> Path:
     """The question, for clients that read a file."""
     return write_wav(folder / "question.wav", question("scripted"))
 
 
 def run_client(
-    command: Sequence[str | Path], folder: Path, environment: dict[str, str] | None = None
+    command: Sequence[str | Path],
+    folder: Path,
+    environment: dict[str, str] | None = None,
+    within_s: float = 90,
 ) -> dict[str, Any]:
     """What a client printed of its conversation. Its own words are the message where it fails."""
     done = subprocess.run(
@@ -92,7 +114,7 @@ def run_client(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=within_s,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-1000:]

@@ -5,36 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.certificate import make_certificate
-from tests.conformance.conftest import KEY, check_turns
+from tests.conformance.conftest import DEPLOYMENT, KEY, check_turns
 from tests.conformance.test_node import JS, node
-from tests.running import Running, vivavoz
-from tests.server.entra_tokens import TENANT, key_set, token
+from tests.running import Running
+from tests.server.entra_tokens import token
 
 pytestmark = pytest.mark.foreign
-
-DEPLOYMENT = "my-deployment"
-
-
-@pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
-    """The service, and the certificate by which it is trusted: the package insists on TLS."""
-    folder = tmp_path_factory.mktemp("strict")
-    (folder / "vivavoz.toml").write_text(f'[server]\nstrict_azure = true\n[models."{DEPLOYMENT}"]\n')
-    (folder / "keys.json").write_bytes(key_set())
-    certificate = make_certificate(folder, ["localhost", "127.0.0.1"])
-    environment = {
-        "VIVAVOZ_CONFIG": str(folder / "vivavoz.toml"),
-        "VIVAVOZ_ENTRA_JWKS": str(folder / "keys.json"),
-        "VIVAVOZ_ENTRA_TENANTS": TENANT,
-    }
-    with vivavoz(folder, key=KEY, tls=certificate, environment=environment) as service:
-        yield service, certificate[0]
 
 
 def talk(strict: tuple[Running, Path], wav: Path, *credential: str) -> subprocess.CompletedProcess[str]:

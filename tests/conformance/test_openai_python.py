@@ -1,15 +1,24 @@
-"""The official Python SDK over WebSocket, with the key and with a client secret of its own minting."""
+"""The official Python SDK over WebSocket: with the key, with a secret of its minting, as Azure's client."""
 
 from __future__ import annotations
 
-import json
-import subprocess
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conformance.conftest import EITHER_ENGINES, ROOT, Services, question
+from tests.conformance.conftest import (
+    DEPLOYMENT,
+    EITHER_ENGINES,
+    KEY,
+    ROOT,
+    Services,
+    question,
+    run_client,
+)
+from tests.running import Running
+from tests.server.entra_tokens import token
 from tests.speech import write_wav
 
 pytestmark = pytest.mark.foreign
@@ -32,19 +41,13 @@ ANSWER = [
 """One spoken message, without its deltas, in the order that the hosted service gives."""
 
 
-def run_client(url: str, key: str, wav: Path, *flags: str) -> dict[str, Any]:
+def run_sdk(
+    url: str, key: str, wav: Path, *flags: str, environment: dict[str, str] | None = None
+) -> dict[str, Any]:
     if not PYTHON.exists():
         pytest.skip("the SDK's environment is missing: make test")
-    done = subprocess.run(
-        [PYTHON, "-I", CLIENT, url, key, wav, *flags],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
+    command = [PYTHON, "-I", CLIENT, url, key, wav, *flags]
+    return run_client(command, CLIENT.parent, environment, within_s=240)
 
 
 def answer_of(types: list[str]) -> list[str]:
@@ -62,8 +65,10 @@ def test_text_turn_spoken_turn_interruption(
     service = services.get(engines)
     wav = write_wav(tmp_path / "question.wav", question(engines))
     flags = ["--minted"] if credential == "minted" else []
+    if engines == "scripted":
+        flags.append("--tool")
 
-    result = run_client(f"{service.url}/v1", str(service.key), wav, *flags)
+    result = run_sdk(f"{service.url}/v1", str(service.key), wav, *flags)
 
     assert result["first"]["types"] == ["session.created"]
 
@@ -73,6 +78,11 @@ def test_text_turn_spoken_turn_interruption(
     assert text["status"] == "completed"
     assert text["audio_ms"] > 300
     assert text["said"]
+
+    if engines == "scripted":
+        tool = result["tool"]
+        assert (tool["name"], tool["arguments"]) == ("get_weather", {"city": "Lisbon"})
+        assert tool["said"] == "The result is: sunny"
 
     spoken = result["spoken"]
     assert answer_of(spoken["types"]) == ANSWER
@@ -91,3 +101,23 @@ def test_text_turn_spoken_turn_interruption(
     assert (interruption["status"], interruption["reason"]) == ("cancelled", "turn_detected")
     assert interruption["cut_ms"] == 300
     assert interruption["next_status"] == "completed"
+
+
+@pytest.mark.parametrize("kind", ["key", "token"])
+def test_azures_client(strict: tuple[Running, Path], wav: Path, kind: str) -> None:
+    """`AsyncAzureOpenAI` names a deployment and an API version, and always `wss:`."""
+    service, certificate = strict
+    result = run_sdk(
+        service.url,
+        KEY if kind == "key" else token(),
+        wav,
+        f"--azure={kind}",
+        f"--model={DEPLOYMENT}",
+        "--tool",
+        environment={**os.environ, "SSL_CERT_FILE": str(certificate)},
+    )
+    assert answer_of(result["text"]["types"]) == ANSWER
+    assert result["tool"]["said"] == "The result is: sunny"
+    assert result["spoken"]["said"] == f"You said: {result['spoken']['heard']}"
+    assert result["interruption"]["reason"] == "turn_detected"
+    assert result["interruption"]["next_status"] == "completed"

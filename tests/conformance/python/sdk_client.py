@@ -1,6 +1,6 @@
 """Runs in an environment of its own: the official Python SDK, unmodified, talking to a service.
 
-    python sdk_client.py URL KEY_OR_SECRET WAV [--minted]
+    python sdk_client.py URL KEY_OR_SECRET WAV [--minted | --azure key|token]
 
 Prints one JSON object: for each part the types of the events in order and what was said. Every event is
 checked strictly against the SDK's own types; a misfit ends the run.
@@ -16,7 +16,7 @@ import sys
 import time
 import wave
 
-from openai import AsyncOpenAI
+from openai import AsyncAzureOpenAI, AsyncOpenAI
 from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
@@ -74,6 +74,29 @@ async def text_turn(client):
     done = await client.until("response.done")
     said = [part.transcript for item in done.response.output for part in item.content]
     return summary(client.part(), status=done.response.status, said=" ".join(said))
+
+
+async def tool_call(client):
+    parameters = {"type": "object", "properties": {"city": {"enum": ["Lisbon"]}}, "required": ["city"]}
+    tool = {"type": "function", "name": "get_weather", "description": "", "parameters": parameters}
+    await client.connection.session.update(session={"type": "realtime", "tools": [tool]})
+    await client.until("session.updated")
+    content = [{"type": "input_text", "text": "Please get_weather for Lisbon."}]
+    await client.connection.conversation.item.create(
+        item={"type": "message", "role": "user", "content": content}
+    )
+    await client.connection.response.create()
+    call = await client.until("response.function_call_arguments.done")
+    await client.until("response.done")
+    await client.connection.conversation.item.create(
+        item={"type": "function_call_output", "call_id": call.call_id, "output": "sunny"}
+    )
+    await client.connection.response.create()
+    done = await client.until("response.done")
+    said = [part.transcript for item in done.response.output for part in item.content]
+    await client.connection.session.update(session={"type": "realtime", "tools": []})
+    await client.until("session.updated")
+    return summary(client.part(), name=call.name, arguments=json.loads(call.arguments), said=" ".join(said))
 
 
 async def speak(client, pcm, stop):
@@ -158,6 +181,9 @@ async def main():
     options.add_argument("key")
     options.add_argument("wav")
     options.add_argument("--minted", action="store_true", help="connect with a client secret")
+    options.add_argument("--azure", choices=["key", "token"], help="connect as Azure's client does")
+    options.add_argument("--tool", action="store_true", help="have a tool called, too")
+    options.add_argument("--model", default="gpt-realtime")
     given = options.parse_args()
     with wave.open(given.wav) as file:
         pcm = file.readframes(file.getnframes())
@@ -168,12 +194,20 @@ async def main():
             session={"type": "realtime", "model": "gpt-realtime"}
         )
         sdk = AsyncOpenAI(api_key=secret.value, base_url=given.url)
-    async with sdk.realtime.connect(model="gpt-realtime") as connection:
+    if given.azure == "key":
+        sdk = AsyncAzureOpenAI(azure_endpoint=given.url, api_key=given.key, api_version="2025-08-28")
+    if given.azure == "token":
+        sdk = AsyncAzureOpenAI(
+            azure_endpoint=given.url, azure_ad_token_provider=lambda: given.key, api_version="2025-08-28"
+        )
+    async with sdk.realtime.connect(model=given.model) as connection:
         client = Client(connection)
         await client.until("session.created")
         result = {
             "first": summary(client.part()),
             "text": await text_turn(client),
+            # What a model makes of a tool is its own affair: a script calls it.
+            "tool": await tool_call(client) if given.tool else None,
             "spoken": await spoken_turn(client, pcm),
             "interruption": await interruption(client, pcm),
         }
