@@ -65,7 +65,7 @@ const spoken = await until("sdk.agent_end");
 hush();
 const spokenMs = soundMs() - before;
 
-session.sendMessage("Count to 90, one by one, and leave none out.");
+session.sendMessage("Count to 900, one by one, and leave none out.");
 await until("sdk.audio");
 hush = speak(pcm, send);
 await until("input_audio_buffer.speech_started");

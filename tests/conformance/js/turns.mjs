@@ -97,7 +97,7 @@ export async function converse(realtime, pcm) {
   hush();
   const spokenMs = soundMs() - before;
 
-  ask("Count to 90, one by one, and leave none out.");
+  ask("Count to 900, one by one, and leave none out.");
   const first = await until("response.output_audio.delta");
   hush = speak(pcm, append);
   await until("input_audio_buffer.speech_started");
