@@ -43,6 +43,7 @@ class Watch:
         self.closed: set[tuple[Where, str]] = set()
         self.arguments: dict[tuple[str, int], str] = {}
         self.finished_items: dict[str, list[AnyItem]] = {}
+        self.finished_outputs: dict[str, dict[int, AnyItem]] = {}
         self.calling: set[str] = set()
         self.listing: set[str] = set()
         self.sound: set[str] = set()
@@ -142,8 +143,7 @@ class Watch:
                 assert not isinstance(item, McpApprovalRequest) or item == opened
                 if self.responses[event.response_id] is not None:
                     assert self.finished_items[str(item.id)][-1] == item
-                else:
-                    self.finished_items[str(item.id)] = [item]
+                self.finished_outputs.setdefault(event.response_id, {})[event.output_index] = item
             case ev.ContentPartAdded():
                 assert self.outputs[event.response_id, event.output_index].id == event.item_id
                 assert self._where(event) not in self.parts
@@ -189,8 +189,10 @@ class Watch:
         assert response.status != "in_progress"
         left = [key for key in [*self.outputs, *self.parts] if key[0] == response.id]
         assert not left, f"{response.id} ends with open brackets: {left}"
-        for item in response.output:
-            assert self.finished_items[str(item.id)][-1] == item, "response.done shows another item"
+        # Not by the items' ids: a client may use one again that left the conversation or was never in it.
+        finished = self.finished_outputs.pop(response.id, {})
+        shown = [finished[index] for index in sorted(finished)]
+        assert response.output == shown, "response.done shows other items"
         usage = response.usage
         assert usage.total_tokens == usage.input_tokens + usage.output_tokens
         del self.responses[response.id]
