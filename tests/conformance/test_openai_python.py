@@ -66,7 +66,7 @@ def test_text_turn_spoken_turn_interruption(
     wav = write_wav(tmp_path / "question.wav", question(engines))
     flags = ["--minted"] if credential == "minted" else []
     if engines == "scripted":
-        flags.append("--tool")
+        flags.append("--scripted")
 
     result = run_sdk(f"{service.url}/v1", str(service.key), wav, *flags)
 
@@ -113,7 +113,7 @@ def test_azures_client(strict: tuple[Running, Path], wav: Path, kind: str) -> No
         wav,
         f"--azure={kind}",
         f"--model={DEPLOYMENT}",
-        "--tool",
+        "--scripted",
         environment={**os.environ, "SSL_CERT_FILE": str(certificate)},
     )
     assert answer_of(result["text"]["types"]) == ANSWER

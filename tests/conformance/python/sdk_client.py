@@ -143,13 +143,13 @@ async def spoken_turn(client, pcm):
     return summary(client.part(), status=done.status, heard=heard, said=" ".join(said))
 
 
-async def interruption(client, pcm):
+async def interruption(client, pcm, count):
     """A long answer, and somebody who speaks into it; the client truncates, as on WebSocket it must."""
     await client.connection.conversation.item.create(
         item={
             "type": "message",
             "role": "user",
-            "content": [{"type": "input_text", "text": "Count to 90, one by one, and leave none out."}],
+            "content": [{"type": "input_text", "text": f"Count to {count}, one by one, and leave none out."}],
         }
     )
     await client.connection.response.create()
@@ -182,7 +182,7 @@ async def main():
     options.add_argument("wav")
     options.add_argument("--minted", action="store_true", help="connect with a client secret")
     options.add_argument("--azure", choices=["key", "token"], help="connect as Azure's client does")
-    options.add_argument("--tool", action="store_true", help="have a tool called, too")
+    options.add_argument("--scripted", action="store_true", help="have a tool called, and a long answer cut")
     options.add_argument("--model", default="gpt-realtime")
     given = options.parse_args()
     with wave.open(given.wav) as file:
@@ -207,9 +207,9 @@ async def main():
             "first": summary(client.part()),
             "text": await text_turn(client),
             # What a model makes of a tool is its own affair: a script calls it.
-            "tool": await tool_call(client) if given.tool else None,
+            "tool": await tool_call(client) if given.scripted else None,
             "spoken": await spoken_turn(client, pcm),
-            "interruption": await interruption(client, pcm),
+            "interruption": await interruption(client, pcm, 900 if given.scripted else 90),
         }
     print(json.dumps(result))
 
