@@ -133,11 +133,7 @@ class Conversation(Data):
         check_item(item, sees=sees)
         item_id = str(item.id)
         if item_id in self.entries:
-            raise ProtocolError(
-                f"Error adding item: an item with id '{item_id}' already exists.",
-                code="item_create_duplicate_item_id",
-                param="item.id",
-            )
+            raise duplicate(item_id)
         if len(self.order) >= self.limit:
             raise ProtocolError(
                 f"Error adding item: the conversation already holds {self.limit} items.",
@@ -266,6 +262,14 @@ def _check_part(role: Literal["system", "user", "assistant"], part: ContentPart,
     raise invalid_value(
         f"Invalid value: '{tag_of(type(part))}'. Supported values are: {' and '.join(supported)}.",
         f"{where}.type",
+    )
+
+
+def duplicate(item_id: str) -> ProtocolError:
+    return ProtocolError(
+        f"Error adding item: an item with id '{item_id}' already exists.",
+        code="item_create_duplicate_item_id",
+        param="item.id",
     )
 
 

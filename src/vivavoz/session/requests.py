@@ -8,7 +8,7 @@ from binascii import Error as Base64Error
 from typing import Any
 
 from vivavoz.session import images, mcp, rules
-from vivavoz.session.conversation import Entry, as_said, check_item
+from vivavoz.session.conversation import Entry, as_said, check_item, duplicate
 from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score, Transcribe
 from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms, to_samples
 from vivavoz.session.jobs import Kind
@@ -207,6 +207,8 @@ def item_create(state: State, out: Output, event: ConversationItemCreate) -> Non
     sound = _sound(item)
     after = event.previous_item_id if isinstance(event.previous_item_id, str) else None
     item = _named(item, out)
+    if state.in_the_making(str(item.id)):
+        raise duplicate(str(item.id))
     entry, previous = state.conversation.create(item, after, sees=state.settings.sees)
     if sound:
         _listen(state, out, entry, sound)

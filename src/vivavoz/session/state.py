@@ -107,6 +107,19 @@ class State(Data, kw_only=True):
                 return response
         return None
 
+    def in_the_making(self, item_id: str) -> bool:
+        """Whether an item of this id is still being spoken, written or listed, deleted or not: its ``done``
+        is yet to come, so the id is not free."""
+        if self.spoke is not None and self.spoke.item_id == item_id:
+            return True
+        if any(server.item_id == item_id and server.job is not None for server in self.servers.values()):
+            return True
+        return any(
+            output.item_id == item_id
+            for response in self.responses.values()
+            for output in response.outputs[response.cursor :]
+        )
+
     def understanding(self) -> bool:
         """Whether something committed is still being transcribed."""
         return any(
