@@ -11,6 +11,7 @@ from bench.rig import Skipped
 
 NAMES = {
     "core": "what a step of the session core costs",
+    "codec": "decoding and encoding of events, against pydantic",
     "latency": "speech to answer, and speech to silence (scripted engines)",
     "embedded": "speech to answer with models, against a bare chain of the same models",
     "cpu": "CPU of a call's media, against stock aiortc",
