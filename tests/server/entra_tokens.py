@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -40,6 +40,12 @@ def key_set(*keys: dict[str, Any]) -> bytes:
     return json.dumps({"keys": list(keys) or [jwk(rsa_key(), "one"), jwk(ec_key(), "two")]}).encode()
 
 
+class FromNow(NamedTuple):
+    """A time that is reckoned when the token is made: test cases are collected long before they run."""
+
+    seconds: int
+
+
 def claims(**changes: Any) -> dict[str, Any]:
     """Those of an application's token; None takes one out."""
     now = int(time.time())
@@ -55,7 +61,11 @@ def claims(**changes: Any) -> dict[str, Any]:
         "ver": "1.0",
         **changes,
     }
-    return {name: value for name, value in all_of_them.items() if value is not None}
+    return {
+        name: now + value.seconds if isinstance(value, FromNow) else value
+        for name, value in all_of_them.items()
+        if value is not None
+    }
 
 
 def token(key: Any = None, algorithm: str = "RS256", headers: Any = None, **changes: Any) -> str:

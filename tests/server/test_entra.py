@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.server.entra_tokens import AUDIENCE, TENANT, claims, ec_key, jwk, key_set, rsa_key, token
+from tests.server.entra_tokens import AUDIENCE, TENANT, FromNow, claims, ec_key, jwk, key_set, rsa_key, token
 from tests.server.fakes import KEY, running
 from vivavoz.config import Config, ConfigError, Entra
 from vivavoz.server.entra import EntraError, EntraTokens
@@ -44,8 +43,8 @@ def checking(document: bytes | None = None, **options: Any) -> EntraTokens:
         {"aud": ["https://elsewhere.example", AUDIENCE]},
         {"iss": f"https://login.microsoftonline.com/{TENANT}/v2.0", "ver": "2.0"},
         {"tid": None},
-        {"exp": int(time.time()) - 5},
-        {"nbf": int(time.time()) + 5},
+        {"exp": FromNow(-5)},
+        {"nbf": FromNow(5)},
     ],
 )
 async def test_good_tokens_are_let_in(changes: dict[str, Any]) -> None:
@@ -57,8 +56,8 @@ async def test_elliptic_keys_sign_too() -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "expired": ({"exp": int(time.time()) - 60}, "expired (exp)"),
-    "not valid yet": ({"nbf": int(time.time()) + 60}, "not valid yet (nbf"),
+    "expired": ({"exp": FromNow(-60)}, "expired (exp)"),
+    "not valid yet": ({"nbf": FromNow(60)}, "not valid yet (nbf"),
     "no expiry": ({"exp": None}, "lacks the claim 'exp'"),
     "no audience": ({"aud": None}, "lacks the claim 'aud'"),
     "for somebody else": ({"aud": "https://graph.microsoft.com"}, "audience (aud)"),
