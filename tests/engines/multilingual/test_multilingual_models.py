@@ -140,9 +140,11 @@ async def test_calls_that_speak_at_once_hear_their_own_words(engines: EmbeddedEn
 
 
 async def test_a_long_turn_is_cut_and_joined(engines: EmbeddedEngines) -> None:
-    sentence = "O trem para o Porto sai da estação às oito e meia, e chega antes do almoço. "
-    pcm = await say(engines, (sentence * 2).strip(), "cedar")
+    # Two sentences that differ: of one said twice, Whisper may write one.
+    first = "O trem para o Porto sai da estação às oito e meia, e chega antes do almoço."
+    second = "Depois vamos visitar a livraria nova no centro, e voltamos para casa de noite."
+    pcm = await say(engines, f"{first} {second}", "cedar")
     assert len(pcm) > 9 * 48_000
     heard = await hear(engines, padded(pcm), "pt")
-    assert len(missed(sentence, heard)) <= 4, heard
-    assert heard.lower().count("porto") == 2, heard
+    assert len(missed(first, heard)) <= 4, heard
+    assert len(missed(second, heard)) <= 4, heard
