@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from vivavoz.call.alarm import Alarm
+from vivavoz.call.hearing import Hearing
 from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
 from vivavoz.call.jobs import JobRunner
 from vivavoz.call.noise import NoiseReducer
@@ -19,14 +21,13 @@ from vivavoz.call.settings import CallSettings
 from vivavoz.call.sound import InputDecoder
 from vivavoz.call.tap import Tap
 from vivavoz.call.trace import TraceWriter
-from vivavoz.engines.ports import Engines, VadStream
+from vivavoz.engines.ports import Engines
 from vivavoz.media.ports import Played
 from vivavoz.session import effects
 from vivavoz.session.effects import Effect
 from vivavoz.session.inputs import (
     Attached,
     AudioReceived,
-    AudioScored,
     Flushed,
     Input,
     ItemPlayed,
@@ -43,9 +44,6 @@ from vivavoz.wire.codec import decode_client_event
 from vivavoz.wire.errors import ProtocolError
 
 log = logging.getLogger("vivavoz.call")
-
-_SCORED_AT_ONCE = 48_000
-"""Bytes (1 s) that the VAD is given in one go, so that a huge append leaves others their turn."""
 
 CLOSE_NORMAL = 1000
 CLOSE_INTERNAL_ERROR = 1011
@@ -119,17 +117,14 @@ class Call:
         self._tap = tap
         self._tools = tools or RemoteTools()
         self._prompts = prompts or Prompts()
-        self._vad: VadStream | None = None
-        self._vad_base = 0
-        self._vad_next = -1
+        self._hearing = Hearing(engines.vad)
         self._decoder = InputDecoder()
         self._noise = NoiseReducer()
         self._attached: dict[str, Handle] = {}
         self._count = 0
         self._main: Handle | None = None
         self._over: tuple[int, str] | None = None
-        self._deadline: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(self._time_is_up)
         self._stop = asyncio.Event()
         self._jobs: JobRunner | None = None
         self._preparing: Preparing | None = None
@@ -198,27 +193,14 @@ class Call:
             attached.transport.close(code, reason if attached is self._main else "The call has ended.")
         self._attached.clear()
         self._main = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
         if self._trace is not None:
             self._trace.close()
         if self._tap is not None:
             self._tap.closed(code)
         self.closed.set()
 
-    def _keep_time(self) -> None:
-        """The call's one timer: the session's deadline, which any step may move."""
-        deadline = self._session.deadline
-        if deadline == self._deadline:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._deadline, self._timer = deadline, None
-        if deadline is not None:
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._time_is_up)
-
     def _time_is_up(self) -> None:
-        self._deadline = None
         self.tell(TimePassed())
 
     def _nobody_came(self) -> None:
@@ -272,12 +254,12 @@ class Call:
             for effect in self._session.step(now, following):
                 match effect:
                     case effects.Score():
-                        inputs.extend(await self._score(effect))
+                        inputs.extend(await self._hearing.score(effect))
                     case effects.Flush():
                         inputs.append(self._flush())
                     case _:
                         self._do(effect)
-        self._keep_time()
+        self._alarm.set(self._session.deadline)
         if self._preparing is not None:
             self._preparing.follow(self._session.options)
 
@@ -326,19 +308,6 @@ class Call:
     def _flush(self) -> Input:
         played = self._main.transport.flush() if self._main is not None else []
         return Flushed(played=[ItemPlayed(item_id=each.tag, samples=each.samples) for each in played])
-
-    async def _score(self, effect: effects.Score) -> list[Input]:
-        """Let the VAD hear. Where sound was left out (turn detection was off), it starts afresh."""
-        if self._vad is None or effect.start_sample != self._vad_next:
-            self._vad = self._engines.vad.open()
-            self._vad_base = effect.start_sample
-        self._vad_next = effect.start_sample + len(effect.pcm) // 2
-        scored: list[Input] = []
-        for start in range(0, len(effect.pcm), _SCORED_AT_ONCE):
-            for score in await self._vad.score(effect.pcm[start : start + _SCORED_AT_ONCE]):
-                end = self._vad_base + score.end_sample
-                scored.append(AudioScored(end_sample=end, probability=score.probability))
-        return scored
 
     # ---------------------------------------------------------------------------- for jobs
 
