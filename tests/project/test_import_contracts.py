@@ -22,6 +22,7 @@ RINGS = (
     "cluster",
     "app",
     "testing",
+    "config",
 )
 
 
@@ -45,8 +46,8 @@ def rings(tmp_path: Path) -> Path:
         package.mkdir(parents=True)
         (package / "__init__.py").write_text("")
     (tmp_path / "vivavoz/__init__.py").write_text("")
-    (tmp_path / "vivavoz/config.py").write_text("")
-    (tmp_path / "vivavoz/engines/ports.py").write_text("")
+    for module in ("engines/ports.py", "engines/spec.py", "app/config.py"):
+        (tmp_path / "vivavoz" / module).write_text("")
     return tmp_path
 
 
@@ -84,6 +85,9 @@ def test_empty_rings_pass(rings: Path) -> None:
         ("server", "import vivavoz.session"),
         ("server", "import vivavoz.app"),
         ("cluster", "import vivavoz.call"),
+        ("config", "import vivavoz.call"),
+        ("config", "import vivavoz.app.service"),
+        ("app", "import vivavoz.config"),
         ("app", "import vivavoz.call"),
         ("app", "def late():\n    from vivavoz import server"),
     ],

@@ -1,0 +1,5 @@
+"""What is wrong with a configuration."""
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message says where and what is expected."""
