@@ -9,7 +9,9 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``turn.py``            when the caller starts and stops (server and semantic VAD)
 ``input_audio.py``     the input audio buffer
 ``conversation.py``    the items and what may be done to them
+``plan.py``            what a response is to be
 ``response.py``        one response, as a stack of open brackets
+``outgoing.py``        how what it puts out becomes events
 ``outputs.py``         what a response puts out: messages, function calls, calls of MCP tools
 ``tools.py``           what MCP servers offer, and what of it a response may use
 ``images.py``          pictures in items

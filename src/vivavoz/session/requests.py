@@ -13,7 +13,7 @@ from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score, Transcri
 from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms, to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
-from vivavoz.session.response import Plan
+from vivavoz.session.plan import Plan
 from vivavoz.session.state import Settings, State
 from vivavoz.session.turn import Turn, padding_samples
 from vivavoz.wire.base import UNSET, replace

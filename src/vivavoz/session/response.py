@@ -9,20 +9,16 @@ comes last. So every ``added`` has its ``done``, by construction.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
-from vivavoz.session.conversation import Conversation, Entry, Spoken
-from vivavoz.session.effects import CallTool, EndAudio, FeedText, FinishJob, Synthesize
-from vivavoz.session.jobs import Jobs, Kind
-from vivavoz.session.output import Output
+from vivavoz.session import outgoing
 from vivavoz.session.outputs import Bracket, CallOutput, McpOutput, MessageOutput, OutputItem
-from vivavoz.session.playout import Playout
+from vivavoz.session.plan import Plan, Request, Stage
 from vivavoz.session.tools import Target
-from vivavoz.wire.base import Data, replace
+from vivavoz.wire.base import Data
 from vivavoz.wire.codec import is_json
-from vivavoz.wire.items import AnyItem, Item, ItemStatus
+from vivavoz.wire.items import AnyItem
 from vivavoz.wire.mcp import McpFailure
-from vivavoz.wire.options import AudioFormat, Modality, Tool, ToolChoice, Voice
 from vivavoz.wire.responses import (
     ResponseAudio,
     ResponseAudioOutput,
@@ -31,76 +27,10 @@ from vivavoz.wire.responses import (
     ResponseUsage,
     StatusDetails,
 )
-from vivavoz.wire.server_events import (
-    ContentPartAdded,
-    ContentPartDone,
-    ConversationItemAdded,
-    ConversationItemDone,
-    FunctionCallArgumentsDelta,
-    FunctionCallArgumentsDone,
-    McpCallArgumentsDelta,
-    McpCallArgumentsDone,
-    McpCallCompleted,
-    McpCallFailed,
-    McpCallInProgress,
-    OutputAudioDone,
-    OutputAudioTranscriptDelta,
-    OutputAudioTranscriptDone,
-    OutputItemAdded,
-    OutputItemDone,
-    OutputTextDelta,
-    OutputTextDone,
-    Part,
-    ResponseCreated,
-    ResponseDone,
-)
-
-MAX_DELTA_BYTES = 96_000
-"""The longest audio delta (2 s): as base64 well below the 1 MiB frame that common clients accept."""
-
+from vivavoz.wire.server_events import ResponseCreated, ResponseDone
 
 MAX_ROUNDS = 8
 """How often a model may go on by itself after MCP tools, in one response."""
-
-
-class Stage(NamedTuple):
-    """What a response acts on."""
-
-    out: Output
-    conversation: Conversation
-    playout: Playout
-    jobs: Jobs
-    requests: dict[str, Request]
-
-
-class Plan(Data):
-    """What the session and ``response.create`` together ask of this response."""
-
-    model: str
-    modalities: list[Modality]
-    instructions: str
-    tools: list[Tool]
-    tool_choice: ToolChoice
-    max_output_tokens: int | Literal["inf"]
-    voice: Voice
-    speed: float
-    format: AudioFormat
-    metadata: dict[str, str] | None = None
-    input: list[Item] | None = None
-    """Replaces the conversation as context."""
-
-    @property
-    def modality(self) -> Modality:
-        return self.modalities[0]
-
-
-class Request(Data):
-    """What a client is asked to approve: a call, and how the response that wanted it was to be."""
-
-    id: str
-    target: Target
-    arguments: str
-    plan: Plan
 
 
 class Response(Data):
@@ -172,7 +102,7 @@ class Response(Data):
             self.advance(stage)
             if self._current() is not message:
                 return
-        self._speak(stage, message, pcm, text)
+        outgoing.speak(self, stage, message, pcm, text)
 
     def end_speech(self) -> None:
         """The voice is done with the current message; should it be before its time, what the model still
@@ -229,17 +159,11 @@ class Response(Data):
                     return False
                 output.settle()
             if not output.opened:
-                self._open(stage, output)
-            if isinstance(output, CallOutput):
-                done = self._pump_call(stage, output)
-            elif isinstance(output, McpOutput):
-                done = output.asks or self._pump_mcp(stage, output)
-            else:
-                done = self._pump_message(stage, output)
-            if not done:
+                outgoing.open_output(self, stage, output)
+            if not outgoing.pump(self, stage, output):
                 return False
             cut_short = self.finish is not None and self.replied and output is self.outputs[-1]
-            self._close(stage, output, "incomplete" if cut_short else "completed")
+            outgoing.close(self, stage, output, "incomplete" if cut_short else "completed")
         return self.replied
 
     def done(
@@ -257,7 +181,7 @@ class Response(Data):
                 stage.jobs.cancel(stage.out, output.job)
                 output.give_up("The call was cancelled.")
             if output.opened:
-                self._close(stage, output, "incomplete")
+                outgoing.close(self, stage, output, "incomplete")
         self.outputs = self.outputs[: self.cursor]
         stage.out.send(ResponseDone, response=self.object(status, details, usage))
 
@@ -305,178 +229,3 @@ class Response(Data):
         message = MessageOutput(item_id=stage.out.ids.next("item"), modality=self.plan.modality)
         self.outputs.append(message)
         return message
-
-    def _open(self, stage: Stage, output: OutputItem) -> None:
-        output.opened = True
-        item = output.item("in_progress")
-        stage.out.send(OutputItemAdded, response_id=self.id, output_index=self.cursor, item=item)
-        self.stack.append(Bracket.ITEM)
-        if self.conversation_id is not None:
-            entry = Entry(item=item, spoken=Spoken() if self._is_spoken(output) else None)
-            output.previous = stage.conversation.append(entry)
-            stage.out.send(ConversationItemAdded, previous_item_id=output.previous, item=item)
-        if not isinstance(output, MessageOutput):
-            if not (isinstance(output, McpOutput) and output.asks):
-                self.stack.append(Bracket.ARGUMENTS)
-            return
-        spoken = output.modality == "audio"
-        part = Part(type="audio", transcript="") if spoken else Part(type="text", text="")
-        stage.out.send(ContentPartAdded, **self._where(output), part=part)
-        if spoken:
-            self.stack += [Bracket.PART, Bracket.TRANSCRIPT, Bracket.AUDIO]
-            if not self.direct:
-                task = Synthesize(voice=_voice(self.plan.voice), speed=self.plan.speed)
-                output.speech = stage.jobs.start(stage.out, Kind.SPEECH, self.id, task)
-        else:
-            self.stack += [Bracket.PART, Bracket.TEXT]
-
-    def _pump_message(self, stage: Stage, message: MessageOutput) -> bool:
-        if self.direct and message.modality == "audio":
-            return message.complete
-        text, message.waiting = message.waiting, ""
-        if message.modality == "text":
-            if text:
-                message.text += text
-                stage.out.send(OutputTextDelta, **self._where(message), delta=text)
-            return message.complete
-        if message.speech is not None:
-            if text:
-                stage.out.do(FeedText(job=message.speech, text=text))
-            if message.complete and not message.fed:
-                message.fed = True
-                stage.out.do(FinishJob(job=message.speech))
-        return message.spoken
-
-    def _pump_call(self, stage: Stage, call: CallOutput) -> bool:
-        piece, call.waiting = call.waiting, ""
-        if piece:
-            call.arguments += piece
-            stage.out.send(
-                FunctionCallArgumentsDelta,
-                response_id=self.id,
-                item_id=call.item_id,
-                output_index=self.cursor,
-                call_id=call.call_id,
-                delta=piece,
-            )
-        return call.complete
-
-    def _pump_mcp(self, stage: Stage, call: McpOutput) -> bool:
-        piece, call.waiting = call.waiting, ""
-        out = stage.out
-        where: dict[str, Any] = {"item_id": call.item_id, "output_index": self.cursor}
-        if piece:
-            call.arguments += piece
-            filling = out.ids.next("")[1 : 1 + -len(piece) % 16]
-            out.send(McpCallArgumentsDelta, response_id=self.id, **where, delta=piece, obfuscation=filling)
-        if not call.complete or call.job is not None or call.returned:
-            return call.returned
-        if self.finish is not None and self.replied and call is self.outputs[-1]:
-            call.give_up("The call was cut short.")
-            return True
-        self._close_bracket(stage, self.stack.pop(), call, "completed")
-        entry = stage.conversation.get(call.item_id) if self.conversation_id is not None else None
-        if entry is not None:
-            entry.item = call.item("in_progress")
-        out.send(McpCallInProgress, **where)
-        self.stack.append(Bracket.MCP_CALL)
-        target = call.target
-        task = CallTool(tool=target.tool, name=target.name, arguments=call.arguments)
-        call.job = stage.jobs.start(out, Kind.CALL_TOOL, self.id, task)
-        return False
-
-    def _speak(self, stage: Stage, message: MessageOutput, pcm: bytes, text: str) -> None:
-        where = self._where(message)
-        if text:
-            message.text += text
-            stage.out.send(OutputAudioTranscriptDelta, **where, delta=text)
-        if pcm:
-            stage.playout.write(message.item_id, self.id)
-        for start in range(0, len(pcm), MAX_DELTA_BYTES):
-            piece = pcm[start : start + MAX_DELTA_BYTES]
-            stage.out.send_audio(self.plan.format, **where, delta=piece)
-        self.said_samples += len(pcm) // 2
-        entry = stage.conversation.get(message.item_id) if self.conversation_id else None
-        if entry is not None and entry.spoken is not None:
-            entry.spoken.say(text, len(pcm) // 2)
-
-    def _close(self, stage: Stage, output: OutputItem, status: ItemStatus) -> None:
-        while self.stack:
-            self._close_bracket(stage, self.stack.pop(), output, status)
-        self.cursor += 1
-        if isinstance(output, MessageOutput) and stage.playout.end(output.item_id):
-            stage.out.do(EndAudio(item_id=output.item_id))
-
-    def _close_bracket(self, stage: Stage, bracket: Bracket, output: OutputItem, status: ItemStatus) -> None:
-        out = stage.out
-        match bracket:
-            case Bracket.AUDIO:
-                out.send(OutputAudioDone, **self._where(output))
-            case Bracket.TRANSCRIPT if isinstance(output, MessageOutput):
-                out.send(OutputAudioTranscriptDone, **self._where(output), transcript=output.text)
-            case Bracket.TEXT if isinstance(output, MessageOutput):
-                out.send(OutputTextDone, **self._where(output), text=output.text)
-            case Bracket.PART if isinstance(output, MessageOutput):
-                spoken = output.modality == "audio"
-                part = (
-                    Part(type="audio", transcript=output.text)
-                    if spoken
-                    else Part(type="text", text=output.text)
-                )
-                out.send(ContentPartDone, **self._where(output), part=part)
-            case Bracket.ARGUMENTS if isinstance(output, CallOutput):
-                out.send(
-                    FunctionCallArgumentsDone,
-                    response_id=self.id,
-                    item_id=output.item_id,
-                    output_index=self.cursor,
-                    call_id=output.call_id,
-                    name=output.name,
-                    arguments=output.arguments,
-                )
-            case Bracket.ARGUMENTS if isinstance(output, McpOutput):
-                out.send(
-                    McpCallArgumentsDone,
-                    response_id=self.id,
-                    item_id=output.item_id,
-                    output_index=self.cursor,
-                    arguments=output.arguments,
-                )
-            case Bracket.MCP_CALL if isinstance(output, McpOutput):
-                event = McpCallCompleted if output.error is None else McpCallFailed
-                out.send(event, item_id=output.item_id, output_index=self.cursor)
-            case _:
-                self._close_item(stage, output, status)
-
-    def _close_item(self, stage: Stage, output: OutputItem, status: ItemStatus) -> None:
-        item = output.item(status)
-        self.items.append(item)
-        if self.conversation_id is not None:
-            entry = stage.conversation.get(output.item_id)
-            if isinstance(output, McpOutput) and output.asks and entry is not None:
-                plan = replace(self.plan, metadata=None)
-                stage.requests[output.item_id] = Request(
-                    id=output.item_id, target=output.target, arguments=output.arguments, plan=plan
-                )
-            if entry is not None:
-                cut = entry.spoken is not None and entry.spoken.cut
-                entry.item = replace(entry.item, status=status) if cut else item
-            stage.out.send(ConversationItemDone, previous_item_id=output.previous, item=item)
-        stage.out.send(OutputItemDone, response_id=self.id, output_index=self.cursor, item=item)
-
-    # ---------------------------------------------------------------------------- shapes
-
-    def _is_spoken(self, output: OutputItem) -> bool:
-        return isinstance(output, MessageOutput) and output.modality == "audio"
-
-    def _where(self, output: OutputItem) -> dict[str, str | int]:
-        return {
-            "response_id": self.id,
-            "item_id": output.item_id,
-            "output_index": self.cursor,
-            "content_index": 0,
-        }
-
-
-def _voice(voice: Voice) -> str:
-    return voice if isinstance(voice, str) else voice.id

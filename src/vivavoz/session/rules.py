@@ -21,7 +21,8 @@ from vivavoz.session.effects import (
 from vivavoz.session.input_audio import to_ms, to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
-from vivavoz.session.response import MAX_ROUNDS, Plan, Response, Stage
+from vivavoz.session.plan import Plan, Stage
+from vivavoz.session.response import MAX_ROUNDS, Response
 from vivavoz.session.state import Idle, Spoke, State
 from vivavoz.session.tools import key_of, mcp_tools, offer
 from vivavoz.session.turn import padding_samples

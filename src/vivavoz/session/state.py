@@ -8,8 +8,9 @@ from vivavoz.session.conversation import Conversation
 from vivavoz.session.ids import Ids
 from vivavoz.session.input_audio import InputAudio
 from vivavoz.session.jobs import Job, Jobs, Kind
+from vivavoz.session.plan import Request
 from vivavoz.session.playout import Playout
-from vivavoz.session.response import Request, Response
+from vivavoz.session.response import Response
 from vivavoz.session.tools import Server
 from vivavoz.session.turn import Turn
 from vivavoz.wire.base import Data, Fixed
