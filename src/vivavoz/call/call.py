@@ -21,6 +21,7 @@ from vivavoz.call.settings import CallSettings
 from vivavoz.call.sound import InputDecoder
 from vivavoz.call.tap import Tap
 from vivavoz.call.trace import TraceWriter
+from vivavoz.call.watching import StageWatch
 from vivavoz.engines.ports import Engines
 from vivavoz.media.ports import Played
 from vivavoz.session import effects
@@ -110,6 +111,7 @@ class Call:
         self.conversation_id = session.conversation_id
         self.closed = asyncio.Event()
         self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes)
+        self.stages = StageWatch()
         self._session = session
         self._engines = engines
         self._settings = settings
@@ -198,6 +200,7 @@ class Call:
             self._trace.close()
         if self._tap is not None:
             self._tap.closed(code)
+        self.stages.closed(self._clock())
         self.closed.set()
 
     def _time_is_up(self) -> None:
@@ -251,7 +254,9 @@ class Call:
             following = inputs.popleft()
             if self._trace is not None:
                 self._trace.step(now, following)
-            for effect in self._session.step(now, following):
+            done = self._session.step(now, following)
+            self.stages.step(now, following, done, self._session.voiced)
+            for effect in done:
                 match effect:
                     case effects.Score():
                         inputs.extend(await self._hearing.score(effect))

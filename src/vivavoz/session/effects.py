@@ -83,8 +83,11 @@ Task = Transcribe | Reply | Synthesize | Converse | Judge | ListTools | CallTool
 
 
 class StartJob(Fixed, frozen=True, tag_field="what", tag=True):
+    """``owner``: the item's or the response's id that the work is for, empty where it is neither's."""
+
     job: int
     task: Task
+    owner: str = ""
 
 
 class FeedAudio(Fixed, frozen=True, tag_field="what", tag=True):

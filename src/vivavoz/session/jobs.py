@@ -30,7 +30,8 @@ class Jobs(Data):
     live: dict[int, Job] = {}
 
     def start(self, out: Output, kind: Kind, owner: str, task: Task) -> int:
-        job = out.start(task)
+        # What names an MCP server holds its credential: not to be passed around.
+        job = out.start(task, "" if kind is Kind.LIST_TOOLS else owner)
         self.live[job] = Job(kind=kind, owner=owner)
         return job
 

@@ -44,8 +44,8 @@ class Output:
         )
         self.send_to(sender, ErrorEvent, error=detail)
 
-    def start(self, task: Task) -> int:
+    def start(self, task: Task, owner: str) -> int:
         """Start a job; its number is never used again."""
         job = self.ids.job()
-        self.effects.append(StartJob(job=job, task=task))
+        self.effects.append(StartJob(job=job, task=task, owner=owner))
         return job

@@ -72,6 +72,11 @@ class Session:
         return self._state.options
 
     @property
+    def voiced(self) -> int:
+        """The end of the last of the caller's frames that was speech, in samples."""
+        return self._state.turn.voiced
+
+    @property
     def deadline(self) -> float | None:
         """When the session wants to be told that time has passed; None: never."""
         state = self._state
