@@ -1,0 +1,1 @@
+"""The services that calls are held with: this project's own, Azure OpenAI, OpenAI."""
