@@ -51,10 +51,15 @@ def decode_client_event(data: str | bytes) -> ClientEvent:
     Raises :class:`ProtocolError` with the code, the ``param`` path and the offending event's ``event_id``
     (where it has a usable one).
     """
+    return decode_event(data, _client_event, ClientEvent)
+
+
+def decode_event(data: str | bytes, decoder: msgspec.json.Decoder[_T], union: Any) -> _T:
+    """One client event of the union that ``decoder`` knows, with the same errors."""
     try:
-        return _client_event.decode(data)
+        return decoder.decode(data)
     except msgspec.ValidationError as failure:
-        error = translate(failure, ClientEvent)
+        error = translate(failure, union)
         if error.code == "missing_required_parameter" and error.param == "type":
             error = ProtocolError("The 'type' field is missing.", code="invalid_event", param="type")
         error.event_id = _salvage_event_id(data)
