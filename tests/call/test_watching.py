@@ -65,7 +65,7 @@ class Scene:
 
     def __init__(
         self,
-        rule: TurnDetection | None = ServerVad(silence_duration_ms=200),
+        rule: TurnDetection | None = TURNS,
         kind: Any = "webrtc",
         **settings: Any,
     ) -> None:
