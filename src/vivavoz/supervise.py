@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vivavoz import serve, worker
+from vivavoz.children import CANNOT_START, Child
 from vivavoz.cluster.directory import worker_tag
 from vivavoz.config import Config, Secrets
 from vivavoz.engines.build import shared_processes
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vivavoz.supervisor")
 
-_BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
-_HEALTHY_S = 30.0
-"""A worker that lived so long starts its backoff from the beginning."""
 _PATIENCE_S = 5.0
 """How much longer than the drain a worker may take before it is killed."""
 
@@ -94,7 +91,10 @@ class Supervisor:
         self._config = config
         self._tags = [worker_tag(index) for index in range(config.server.workers)]
         self._sockets = {tag: str(folder / f"{tag}.sock") for tag in self._tags}
-        self._children: dict[str, asyncio.subprocess.Process] = {}
+        self._workers = [
+            Child(f"worker {tag}", "vivavoz.worker", functools.partial(self._plan, index), self._on_listening)
+            for index, tag in enumerate(self._tags)
+        ]
         self._engine_sockets: dict[str, str] = {}
         self._listening = 0
         self._ending = asyncio.Event()
@@ -129,70 +129,28 @@ class Supervisor:
 
     async def _keep_all(self) -> None:
         async with asyncio.TaskGroup() as group:
-            keepers = [group.create_task(self._keep(index)) for index in range(len(self._tags))]
+            keepers = [group.create_task(self._keep(child)) for child in self._workers]
             await self._ending.wait()
-            for child in self._children.values():
-                _send(child, signal.SIGTERM)
+            for child in self._workers:
+                child.end()
             patience = self._config.server.drain_seconds + _PATIENCE_S
             _, late = await asyncio.wait(keepers, timeout=patience)
-            for child in self._children.values() if late else ():
-                _send(child, signal.SIGKILL)
+            for child in self._workers if late else ():
+                child.kill()
 
     def _end(self) -> None:
         if self._ending.is_set():
             log.warning("asked to end a second time: ending at once")
-            for child in self._children.values():
-                _send(child, signal.SIGKILL)
+            for child in self._workers:
+                child.kill()
         self._ending.set()
 
-    async def _keep(self, index: int) -> None:
-        """One worker, again and again until the end."""
-        tag, failures = self._tags[index], 0
-        while not self._ending.is_set():
-            began = time.monotonic()
-            code = await self._run_once(index)
-            if self._ending.is_set():
-                return
-            if code == worker.CANNOT_START:
-                # It said why. The same configuration would fail the same way again.
-                self.status = code
-                self._ending.set()
-                return
-            failures = 0 if time.monotonic() - began > _HEALTHY_S else failures + 1
-            pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
-            log.error("worker %s ended (status %d); restarting it in %.1f s", tag, code, pause)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._ending.wait()
-
-    async def _run_once(self, index: int) -> int:
-        tag = self._tags[index]
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "vivavoz.worker",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            # Signals of the terminal reach the parent alone, which passes them on.
-            start_new_session=True,
-        )
-        self._children[tag] = child
-        log.info("worker %s is process %d", tag, child.pid)
-        try:
-            assert child.stdin is not None
-            assert child.stdout is not None
-            child.stdin.write(msgspec.json.encode(self._plan(index)) + b"\n")
-            if self._ending.is_set():
-                _send(child, signal.SIGTERM)
-            while line := await child.stdout.readline():
-                if line.strip() == b"listening":
-                    self._on_listening()
-            return await child.wait()
-        finally:
-            del self._children[tag]
-            if child.returncode is None:
-                _send(child, signal.SIGKILL)
-                await child.wait()
+    async def _keep(self, child: Child) -> None:
+        code = await child.keep()
+        if code == CANNOT_START:
+            # The same configuration would fail the same way in every worker.
+            self.status = code
+            self._ending.set()
 
     def _plan(self, index: int) -> worker.Plan:
         server = self._config.server
@@ -212,9 +170,3 @@ class Supervisor:
         self._listening += 1
         if self._listening == len(self._tags):
             serve.announce_listening(self._config, self._config.server.port)
-
-
-def _send(child: asyncio.subprocess.Process, number: signal.Signals) -> None:
-    if child.returncode is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(child.pid, number)

@@ -28,6 +28,7 @@ from vivavoz.call.prompts import PromptError, Prompts
 from vivavoz.call.prompts import load as load_prompts
 from vivavoz.call.registry import CallRegistry
 from vivavoz.call.settings import CallSettings
+from vivavoz.children import CANNOT_START
 from vivavoz.cluster.directory import Directory, LocalDirectory, WorkerDirectory
 from vivavoz.config import Config, ConfigError, Secrets, Testing, load_secrets
 from vivavoz.engines.build import build_engines
@@ -59,10 +60,6 @@ log = logging.getLogger("vivavoz")
 
 _SHUTDOWN_S = 2.0
 """How long connections may take to end once the calls have."""
-
-
-CANNOT_START = 2
-"""Exit code where the configuration, not a crash, keeps a worker from starting."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

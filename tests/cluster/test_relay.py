@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
 from tests.server.fakes import ANSWER, KEY, OFFER, FakeCall, FakeCalls, Running, running
 from tests.waiting import until
 from vivavoz.cluster.directory import Elsewhere, WorkerDirectory
-from vivavoz.cluster.relay import RELAYED
+from vivavoz.cluster.relay import RELAYED, relay_http
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
@@ -177,3 +179,68 @@ async def test_a_deployment_without_a_key_guards_relayed_requests_too(tmp_path: 
             http.get("http://evil.example/healthz") as answer,
         ):
             assert answer.status == 403
+
+
+@contextlib.asynccontextmanager
+async def in_front_of(
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]], folder: Path
+) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    """A process that relays everything to another one, which answers so."""
+    behind, front = web.Application(), web.Application()
+    behind.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(behind)
+    await runner.setup()
+    await web.UnixSite(runner, str(folder / "behind.sock")).start()
+
+    async def relay(request: web.Request) -> web.StreamResponse:
+        return await relay_http(request, folder / "behind.sock")
+
+    front.router.add_route("*", "/{path:.*}", relay)
+    try:
+        async with TestClient(TestServer(front)) as client:
+            yield client
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_long_answer_comes_in_pieces_and_whole(tmp_path: Path) -> None:
+    sound = bytes(range(256)) * 4096
+    (tmp_path / "sound").write_bytes(sound)
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(tmp_path / "sound")
+
+    async with in_front_of(answer, tmp_path) as client:
+        async with client.get("/sound") as got:
+            assert got.headers["Content-Length"] == str(len(sound))
+            assert await got.read() == sound
+        async with client.get("/sound", headers={"Range": "bytes=100000-299999"}) as got:
+            assert got.status == 206
+            assert got.headers["Content-Range"] == f"bytes 100000-299999/{len(sound)}"
+            assert await got.read() == sound[100_000:300_000]
+
+
+async def test_half_an_answer_is_no_answer(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000000"})
+        await response.prepare(request)
+        await response.write(b"x" * 200_000)
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    async with in_front_of(answer, tmp_path) as client:
+        with pytest.raises(aiohttp.ClientError):
+            async with client.get("/sound") as got:
+                await got.read()
+
+
+async def test_the_owner_learns_the_clients_address_last(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.json_response(request.headers["X-Forwarded-For"])
+
+    async with in_front_of(answer, tmp_path) as client:
+        async with client.get("/") as got:
+            assert await got.json() == "127.0.0.1"
+        async with client.get("/", headers={"X-Forwarded-For": "192.0.2.1"}) as got:
+            assert await got.json() == "192.0.2.1, 127.0.0.1"

@@ -1,7 +1,7 @@
-"""A request that reached the wrong worker, carried to the right one by one direct stream.
+"""A request that reached the wrong process, carried to the right one by one direct stream.
 
-The owner serves the same application on a unix socket and checks the request all over again, credentials
-included: being relayed gives no rights.
+That is the worker that holds a call, or the application's process. The owner listens on a unix socket and
+checks the request all over again, credentials included: being relayed gives no rights.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _HOP_BY_HOP = {
 _CONNECT_S = 5.0
 _ANSWER_S = 30.0
 _CLOSE_S = 5.0
+_SHORT_BYTES = 64 * 1024
+_PIECE_BYTES = 256 * 1024
 
 
 class OwnerUnreachable(Exception):
@@ -45,27 +47,42 @@ def was_relayed(request: web.Request) -> bool:
     return RELAYED in request.headers
 
 
-async def relay_http(request: web.Request, socket: Path) -> web.Response:
-    """Send a (small) request on to the owner and bring its answer back. Raises OwnerUnreachable."""
+async def relay_http(request: web.Request, socket: Path) -> web.StreamResponse:
+    """Send a (small) request on to the owner and bring its answer back, a long one piece by piece. Raises
+    OwnerUnreachable."""
     body = await request.read()
-    try:
-        async with (
-            _session(socket) as session,
-            session.request(
+    async with _session(socket) as session:
+        try:
+            answer = await session.request(
                 request.method,
                 _url(request),
                 headers=_headers(request),
                 data=body,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=_ANSWER_S, sock_connect=_CONNECT_S),
-            ) as answer,
-        ):
-            headers = {
-                name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP
-            }
-            return web.Response(status=answer.status, body=await answer.read(), headers=headers)
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise OwnerUnreachable from error
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_ANSWER_S),
+            )
+            short = answer.content_length is not None and answer.content_length <= _SHORT_BYTES
+            whole = await answer.read() if short else None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise OwnerUnreachable from error
+        headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
+        if whole is not None:
+            return web.Response(status=answer.status, body=whole, headers=headers)
+        return await _stream(request, answer, headers)
+
+
+async def _stream(
+    request: web.Request, answer: aiohttp.ClientResponse, headers: dict[str, str]
+) -> web.StreamResponse:
+    """An owner that fails in the middle ends the client's connection too: half an answer is never taken for a
+    whole one."""
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    response.content_length = answer.content_length
+    await response.prepare(request)
+    async for piece in answer.content.iter_chunked(_PIECE_BYTES):
+        await response.write(piece)
+    await response.write_eof()
+    return response
 
 
 async def relay_websocket(
@@ -144,6 +161,10 @@ def _headers(request: web.Request) -> CIMultiDict[str]:
         (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
     )
     headers[RELAYED] = "1"
+    # Appended as proxies do: what a client itself wrote there stands before it.
+    headers["X-Forwarded-For"] = ", ".join(
+        [*request.headers.getall("X-Forwarded-For", []), request.remote or "unknown"]
+    )
     return headers
 
 
