@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from vivavoz.app.config import Access, App, Budgets, Recordings
 from vivavoz.config import (
     ENVIRONMENT,
     KNOWN_MODELS,
@@ -25,6 +26,21 @@ from vivavoz.config import (
     unknown_variables,
 )
 from vivavoz.engines.spec import EmbeddedStage, EngineSet, RemoteStage
+
+TABLES = (
+    "access",
+    "app",
+    "budgets",
+    "engines",
+    "entra",
+    "limits",
+    "mcp",
+    "models",
+    "recordings",
+    "server",
+    "testing",
+    "tls",
+)
 
 FULL = """
 default_engines = "mine"
@@ -230,13 +246,31 @@ def test_the_documentation_names_every_key_and_variable() -> None:
         Limits,
         Testing,
         Mcp,
+        App,
+        Access,
+        Budgets,
+        Recordings,
         Model,
         EngineSet,
         EmbeddedStage,
         RemoteStage,
     ):
         for name in struct.__struct_fields__:
-            if name not in ("server", "tls", "entra", "limits", "testing", "mcp", "models", "engines"):
+            if name not in TABLES:
                 assert f"`{name}`" in text, name
     for variable in ENVIRONMENT:
-        assert variable in text or variable.startswith("VIVAVOZ_LIMIT_"), variable
+        assert variable in text or variable.startswith(("VIVAVOZ_LIMIT_", "VIVAVOZ_APP_")), variable
+
+
+def test_every_key_of_the_application_has_a_variable() -> None:
+    environment = {
+        "VIVAVOZ_APP_UPSTREAM": "azure",
+        "VIVAVOZ_APP_ORIGINS": "https://a.example, https://b.example",
+        "VIVAVOZ_APP_ACCESS_OPEN": "yes",
+        "VIVAVOZ_APP_BUDGETS_CALLS": "3",
+    }
+    app = load(environment=environment).app
+    assert (app.upstream, app.origins) == ("azure", ("https://a.example", "https://b.example"))
+    assert (app.access.open, app.budgets.calls) == (True, 3)
+    with pytest.raises(ConfigError, match=r"VIVAVOZ_APP_BUDGETS_CALLS: expected `int` >= 0"):
+        load(environment={"VIVAVOZ_APP_BUDGETS_CALLS": "-1"})

@@ -10,13 +10,27 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 
+from vivavoz.app.config import App
 from vivavoz.config.checks import problems
 from vivavoz.config.errors import ConfigError
 from vivavoz.config.tables import Config, Limits
+
+
+def _variables(prefix: str, table: type[msgspec.Struct], path: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """A variable for every key of a table and of the tables in it."""
+    found: dict[str, tuple[str, ...]] = {}
+    for field in msgspec.structs.fields(table):
+        name, inner = prefix + field.name.upper(), (*path, field.name)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            found |= _variables(name + "_", field.type, inner)
+        else:
+            found[name] = inner
+    return found
+
 
 ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_HOST": ("server", "host"),
@@ -53,20 +67,9 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_DEFAULT_MODEL": ("default_model",),
     "VIVAVOZ_STRICT_MODELS": ("strict_models",),
     **{f"VIVAVOZ_LIMIT_{name.upper()}": ("limits", name) for name in Limits.__struct_fields__},
+    **_variables("VIVAVOZ_APP_", App, ("app",)),
 }
 """Environment variables and the keys they set. Lists are separated by commas."""
-
-_LISTS = {
-    ("server", "advertise"),
-    ("server", "allowed_hosts"),
-    ("server", "allowed_origins"),
-    ("entra", "tenants"),
-    ("entra", "issuers"),
-    ("entra", "audiences"),
-    ("entra", "principals"),
-    ("mcp", "hosts"),
-    ("mcp", "networks"),
-}
 
 
 def load(
@@ -156,7 +159,7 @@ def _type_at(path: tuple[str, ...]) -> Any:
 
 def _lenient(value: Any, path: tuple[str, ...], origin: str) -> Any:
     """Convert what an environment variable or a flag says; text becomes the key's own type."""
-    if path in _LISTS and isinstance(value, str):
+    if isinstance(value, str) and get_origin(_type_at(path)) is tuple:
         value = tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, str) and value.lower() in ("yes", "on", "no", "off") and _type_at(path) is bool:
         value = value.lower() in ("yes", "on")

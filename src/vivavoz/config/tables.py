@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from vivavoz.app.config import App
 from vivavoz.config.errors import ConfigError
 from vivavoz.engines.spec import BUILT_IN_SETS, MULTILINGUAL, EngineSet
 
@@ -168,6 +169,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: Limits = Limits()
     testing: Testing = Testing()
     mcp: Mcp = Mcp()
+    app: App = App()
     default_engines: str = "auto"
     """A set's name; ``auto``: ``embedded`` where its packages are installed, else ``scripted``."""
     script: str | None = None
