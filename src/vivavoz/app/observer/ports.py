@@ -7,7 +7,7 @@ and ``ended_at`` are unix seconds; members that end in ``_ms`` are milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -193,7 +193,7 @@ class Entry(msgspec.Struct, kw_only=True):
     at: float
     sender: Sender
     seen: bool
-    """Whether the browser gets it too, or (its own side's events) sent it."""
+    """Whether the browser gets it too."""
     event: msgspec.Raw
     """The event without its sound."""
 
@@ -220,18 +220,26 @@ class Recorder(Protocol):
         """The call is over, or given up; ``state`` is final."""
 
 
+class Observed(NamedTuple):
+    """A call as it was last seen. ``seen_at`` is when: the start of the gap, if it must be marked."""
+
+    info: CallInfo
+    last_event_id: str | None
+    seen_at: float
+
+
 class CallStore(Protocol):
     """Which calls are being observed, kept so that a new process finds them. A failure raises ``OSError``."""
 
     async def opened(self, info: CallInfo) -> None: ...
 
-    async def progress(self, call_id: str, last_event_id: str | None) -> None:
-        """The last event that was seen; called at most once a second and call."""
+    async def progress(self, call_id: str, last_event_id: str | None, at: float) -> None:
+        """The last event that was seen, and when; called at most once a second and call."""
 
     async def closed(self, call_id: str, at: float, reason: str) -> None: ...
 
-    async def live(self) -> list[tuple[CallInfo, str | None]]:
-        """Calls that were opened and not closed, each with the id of the last event seen."""
+    async def live(self) -> list[Observed]:
+        """Calls that were opened and not closed."""
         ...
 
 
@@ -258,21 +266,22 @@ class MemoryCallStore:
     """Remembers calls as long as this object lives: for tests, and where nothing is to be kept."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, tuple[CallInfo, str | None]] = {}
+        self._calls: dict[str, Observed] = {}
 
     async def opened(self, info: CallInfo) -> None:
-        _, last = self._calls.get(info.call_id, (info, None))
-        self._calls[info.call_id] = (info, last)
+        seen = self._calls.get(info.call_id)
+        self._calls[info.call_id] = (
+            seen._replace(info=info) if seen else Observed(info, None, info.started_at)
+        )
 
-    async def progress(self, call_id: str, last_event_id: str | None) -> None:
+    async def progress(self, call_id: str, last_event_id: str | None, at: float) -> None:
         if call_id in self._calls:
-            info, _ = self._calls[call_id]
-            self._calls[call_id] = (info, last_event_id)
+            self._calls[call_id] = Observed(self._calls[call_id].info, last_event_id, at)
 
     async def closed(self, call_id: str, at: float, reason: str) -> None:
         self._calls.pop(call_id, None)
 
-    async def live(self) -> list[tuple[CallInfo, str | None]]:
+    async def live(self) -> list[Observed]:
         return list(self._calls.values())
 
 
