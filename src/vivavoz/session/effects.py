@@ -8,14 +8,14 @@ from vivavoz.wire.base import Fixed
 from vivavoz.wire.items import Item
 from vivavoz.wire.mcp import McpTool
 from vivavoz.wire.options import AudioFormat, FunctionTool, NamedFunction, Transcription
-from vivavoz.wire.server_events import ServerEvent
+from vivavoz.wire.translation import AnyServerEvent
 
 
 class Send(Fixed, frozen=True, tag_field="what", tag=True):
-    """Send an event to everyone, or to one transport. ``format``: the response's output format, set on
-    ``response.output_audio.delta`` only (whose ``delta`` is 24 kHz PCM)."""
+    """Send an event to everyone, or to one transport. ``format``: the output format, set on
+    ``response.output_audio.delta`` and ``session.output_audio.delta`` only (whose sound is 24 kHz PCM)."""
 
-    event: ServerEvent
+    event: AnyServerEvent
     to: str | None = None
     format: AudioFormat | None = None
 
@@ -65,6 +65,17 @@ class Judge(Fixed, frozen=True, tag_field="what", tag=True):
     pcm: bytes
 
 
+class Translate(Fixed, frozen=True, tag_field="what", tag=True):
+    """Feed: the caller's sound. ``language``: what to say it in. ``transcription``: the model that is to
+    write down the caller's own words, None where nobody asked. ``context``: what was said before, each with
+    its translation, oldest first."""
+
+    model: str
+    language: str
+    transcription: str | None
+    context: list[tuple[str, str]]
+
+
 class ListTools(Fixed, frozen=True, tag_field="what", tag=True):
     """Ask an MCP server for its tools; answered by ``ToolsListed``."""
 
@@ -79,7 +90,7 @@ class CallTool(Fixed, frozen=True, tag_field="what", tag=True):
     arguments: str
 
 
-Task = Transcribe | Reply | Synthesize | Converse | Judge | ListTools | CallTool
+Task = Transcribe | Translate | Reply | Synthesize | Converse | Judge | ListTools | CallTool
 
 
 class StartJob(Fixed, frozen=True, tag_field="what", tag=True):

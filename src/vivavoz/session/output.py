@@ -8,7 +8,8 @@ from vivavoz.session.effects import Effect, Send, StartJob, Task
 from vivavoz.session.ids import Ids
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.options import AudioFormat
-from vivavoz.wire.server_events import Error, ErrorEvent, OutputAudioDelta, ServerEvent
+from vivavoz.wire.server_events import Error, ErrorEvent, OutputAudioDelta
+from vivavoz.wire.translation import AnyServerEvent
 
 
 class Output:
@@ -22,7 +23,7 @@ class Output:
     def do(self, effect: Effect) -> None:
         self.effects.append(effect)
 
-    def send(self, event: type[ServerEvent], **members: Any) -> None:
+    def send(self, event: type[AnyServerEvent], **members: Any) -> None:
         """Send an event of this type to everyone; its ``event_id`` is given here."""
         self.effects.append(Send(event=event(event_id=self.ids.next("event"), **members)))
 
@@ -30,7 +31,7 @@ class Output:
         event = OutputAudioDelta(event_id=self.ids.next("event"), **members)
         self.effects.append(Send(event=event, format=format))
 
-    def send_to(self, sender: str, event: type[ServerEvent], **members: Any) -> None:
+    def send_to(self, sender: str, event: type[AnyServerEvent], **members: Any) -> None:
         self.effects.append(Send(event=event(event_id=self.ids.next("event"), **members), to=sender))
 
     def error(self, error: ProtocolError, sender: str) -> None:

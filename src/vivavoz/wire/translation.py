@@ -24,6 +24,9 @@ EventId = client_events.EventId
 FRAME_MS = 200
 """Translation goes on in frames of this length (reference, ``session.input_audio_buffer.append``)."""
 
+SPOKEN_TAG = "translation"
+"""What a media transport calls the translated sound, which belongs to no item."""
+
 # ------------------------------------------------------------------------------------- options
 
 
