@@ -1,0 +1,131 @@
+"""Microsoft Entra tokens: one, kept, renewed early and asked for once however many want it.
+
+``azure-identity`` finds out who this program is (managed identity, workload identity, environment, the Azure
+CLI); some of its credentials ask anew at every call, so the token is kept here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from vivavoz.app.upstream.port import UpstreamError
+
+log = logging.getLogger("vivavoz.app")
+
+EARLY_S = 300.0
+"""How long before its end a token is renewed, while it is still used."""
+_LAST_S = 30.0
+"""A token that ends sooner is not used: it might end on its way."""
+_FETCH_S = 20.0
+_RETRY_S = (2.0, 5.0, 15.0, 60.0)
+
+
+class AccessToken(Protocol):
+    """As ``azure.core.credentials.AccessToken``. ``expires_on``: unix seconds."""
+
+    @property
+    def token(self) -> str: ...
+    @property
+    def expires_on(self) -> int: ...
+
+
+class TokenSource(Protocol):
+    """As the credentials of ``azure.identity.aio``."""
+
+    async def get_token(self, *scopes: str) -> Any: ...
+    async def close(self) -> None: ...
+
+
+class Entra:
+    """A credential for requests. Renewal happens in :meth:`keep`, where that is running, else in the request
+    that finds the token old."""
+
+    def __init__(self, source: TokenSource, scope: str, clock: Callable[[], float] = time.time) -> None:
+        self._source = source
+        self._scope = scope
+        self._clock = clock
+        self._token: str | None = None
+        self._expires_on = 0.0
+        self._fetching = asyncio.Lock()
+        self._failed_until = 0.0
+        self._wanted = asyncio.Event()
+
+    async def headers(self) -> dict[str, str]:
+        """Raises UpstreamError (503) where no token can be had."""
+        if self._token is None or self._left() < _LAST_S:
+            await self._renew(older_than=_LAST_S)
+        elif self._left() < EARLY_S:
+            self._wanted.set()
+        return {"Authorization": f"Bearer {self._token}"}
+
+    def refused(self) -> bool:
+        """The token was good by its times: the next one may be better, once."""
+        had = self._token is not None
+        self._token = None
+        return had
+
+    async def keep(self) -> None:
+        """Renew the token before it ends, until cancelled. A failure is tried again, slower each time; the
+        old token is used as long as it is good."""
+        failures = 0
+        while True:
+            try:
+                await self._renew(older_than=EARLY_S)
+                failures = 0
+                wait_s = max(self._left() - EARLY_S, 1.0)
+            except UpstreamError:
+                wait_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
+                failures += 1
+            self._wanted.clear()
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._wanted.wait()
+            except TimeoutError:
+                continue
+
+    async def close(self) -> None:
+        await self._source.close()
+
+    def _left(self) -> float:
+        return self._expires_on - self._clock()
+
+    async def _renew(self, older_than: float) -> None:
+        """Fetch, unless somebody else just has. Raises UpstreamError."""
+        async with self._fetching:
+            if self._token is not None and self._left() >= older_than:
+                return
+            if self._clock() < self._failed_until and self._token is None:
+                raise _unavailable()
+            try:
+                async with asyncio.timeout(_FETCH_S):
+                    found = await self._source.get_token(self._scope)
+                token, expires_on = str(found.token), float(found.expires_on)
+            except Exception as error:
+                # Its text names tenants, addresses and what each way of finding a credential said.
+                log.error("no Entra token could be had: %s; see docs/azure.md", type(error).__name__)
+                log.debug("why: %s", error)
+                self._failed_until = self._clock() + _RETRY_S[0]
+                raise _unavailable() from None
+            self._token, self._expires_on = token, expires_on
+
+
+def default_source() -> TokenSource:
+    """``DefaultAzureCredential``, asynchronous. Raises ImportError without the extra ``vivavoz[azure]``."""
+    from azure.identity.aio import DefaultAzureCredential
+
+    source: TokenSource = DefaultAzureCredential()
+    return source
+
+
+def _unavailable() -> UpstreamError:
+    return UpstreamError(
+        503,
+        "The application cannot get a credential for the service (Microsoft Entra); its log says more.",
+        "credential_unavailable",
+        None,
+        _RETRY_S[0],
+    )
