@@ -14,6 +14,8 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``outgoing.py``        how what it puts out becomes events
 ``outputs.py``         what a response puts out: messages, function calls, calls of MCP tools
 ``tools.py``           what MCP servers offer, and what of it a response may use
+``context.py``         what of the conversation a model is given: truncation
+``usage.py``           what a response has cost
 ``images.py``          pictures in items
 ``mcp.py``             listing their tools, approvals, and what calls return
 ``playout.py``         what was played of what was said (transports whose playout is the server's)

@@ -90,6 +90,10 @@ class Entry(Data):
     """That sound itself, kept only until a speech-to-speech model has heard it."""
     spoken: Spoken | None = None
     """The assistant's sound in it."""
+    tokens: tuple[int, int] | None = None
+    """What the model's engine has counted, after the size that it had then (bytes)."""
+    dropped: bool = False
+    """Left out of the model's context by a truncation."""
 
     def as_said(self) -> list[Item]:
         """The item as the model shall see it, what was spoken in its ``transcript``; empty: no words."""
@@ -197,15 +201,16 @@ class Conversation(Data):
             other.audio = b""
         entry.audio = audio
 
-    def context(self) -> list[Item]:
-        """The conversation as the model shall see it: everything spoken in its ``transcript``."""
-        items: list[Item] = []
+    def said(self, entry: Entry) -> list[Item]:
+        """An item as the model shall see it: everything spoken in its ``transcript``."""
+        if isinstance(entry.item, McpApprovalResponse):
+            return self._declined(entry.item)
+        return entry.as_said()
+
+    def restore(self) -> None:
+        """Forget all truncations: the next response looks at the whole conversation again."""
         for entry in self:
-            if isinstance(entry.item, McpApprovalResponse):
-                items += self._declined(entry.item)
-            else:
-                items += entry.as_said()
-        return items
+            entry.dropped = False
 
     def _declined(self, response: McpApprovalResponse) -> list[Item]:
         """What was asked for and must not be done is told like a call that failed."""
@@ -303,10 +308,11 @@ def _heard(part: ContentPart, transcript: str) -> ContentPart:
 
 
 def _said(part: ContentPart) -> bool:
-    return isinstance(part, InputImage) or bool(_words(part))
+    return isinstance(part, InputImage) or bool(words(part))
 
 
-def _words(part: ContentPart) -> str:
+def words(part: ContentPart) -> str:
+    """What is said in it."""
     if isinstance(part, InputAudio | OutputAudio):
         return part.transcript if part.transcript is not None and part.transcript is not UNSET else ""
     return part.text if isinstance(part, InputText | OutputText) else ""

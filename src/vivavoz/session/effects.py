@@ -59,6 +59,13 @@ class Converse(Fixed, frozen=True, tag_field="what", tag=True):
     audio: bytes
 
 
+class Count(Fixed, frozen=True, tag_field="what", tag=True):
+    """How many tokens the model reads for each of ``reply.items``, and for instructions and tools together;
+    answered by ``Counted``."""
+
+    reply: Reply
+
+
 class Judge(Fixed, frozen=True, tag_field="what", tag=True):
     """Has the caller finished? ``pcm``: the end of the utterance, at most 8 s."""
 
@@ -90,7 +97,7 @@ class CallTool(Fixed, frozen=True, tag_field="what", tag=True):
     arguments: str
 
 
-Task = Transcribe | Translate | Reply | Synthesize | Converse | Judge | ListTools | CallTool
+Task = Transcribe | Translate | Count | Reply | Synthesize | Converse | Judge | ListTools | CallTool
 
 
 class StartJob(Fixed, frozen=True, tag_field="what", tag=True):

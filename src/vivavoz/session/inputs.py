@@ -65,6 +65,14 @@ class Transcribed(Fixed, frozen=True, tag_field="what", tag=True):
     final: bool
 
 
+class Counted(Fixed, frozen=True, tag_field="what", tag=True):
+    """Tokens of each item that was to be counted, and of instructions and tools together."""
+
+    job: int
+    items: list[int]
+    instructions: int
+
+
 class RepliedText(Fixed, frozen=True, tag_field="what", tag=True):
     job: int
     text: str
@@ -159,6 +167,7 @@ Input = (
     | AudioScored
     | Judged
     | Transcribed
+    | Counted
     | RepliedText
     | RepliedCall
     | RepliedUsage

@@ -12,6 +12,7 @@ from vivavoz.wire.base import Data
 
 class Kind(Enum):
     TRANSCRIBE = "transcribe"
+    COUNT = "count"
     REPLY = "reply"
     SPEECH = "speech"
     JUDGE = "judge"

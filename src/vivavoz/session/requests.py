@@ -81,6 +81,8 @@ def session_update(state: State, out: Output, event: SessionUpdate) -> None:
     if model_of(patch) is not None:
         state.settings = replace(state.settings, model_given=True)
     _switch_turn_detection(state, out, options)
+    if options.truncation != state.options.truncation:
+        state.conversation.restore()
     state.options = options
     out.send(SessionUpdated, session=session_object(options, state.id, state.settings.expires_at))
     if isinstance(patch, SessionPatch) and patch.tools is not UNSET:

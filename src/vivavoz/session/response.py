@@ -33,6 +33,17 @@ MAX_ROUNDS = 8
 """How often a model may go on by itself after MCP tools, in one response."""
 
 
+class Asked(Data):
+    """What a model was asked, in tokens. ``after_instructions`` is what can be truncated of it, ``size`` the
+    bytes of all its text."""
+
+    text: int
+    sound: int
+    after_instructions: int
+    size: int
+    images: bool
+
+
 class Response(Data):
     id: str
     conversation_id: str | None
@@ -56,8 +67,20 @@ class Response(Data):
     """The first output of this round."""
     usage: tuple[int, int, int] | None = None
     """Text tokens: input, output, cached; None until the model says."""
-    heard_ms: int = 0
+    asked: list[Asked] = []
+    """For each round."""
     said_samples: int = 0
+    counting: list[tuple[str, int, int]] = []
+    """What the engine is counting: its key, its size in bytes, and how many items the model sees in it."""
+    counts: dict[str, tuple[int, int]] = {}
+    """What it has counted of the response's own input: size, tokens."""
+    preface: str | None = None
+    """A digest of instructions and tools: what their count belongs to."""
+    estimates: bool = False
+    """The engine could not count."""
+    shortened: int = 0
+    budget: int | None = None
+    """Tokens after the instructions: the model has refused more."""
 
     # ---------------------------------------------------------------------------- what arrives
 
@@ -110,6 +133,11 @@ class Response(Data):
         message = self._current()
         if isinstance(message, MessageOutput):
             message.spoken, message.complete, message.speech = True, True, None
+
+    @property
+    def silent(self) -> bool:
+        """The model has not put out anything in this round."""
+        return len(self.outputs) == self.round_start
 
     def end_reply(self) -> None:
         """The model is done."""

@@ -6,16 +6,18 @@ traffic shows.
 
 from __future__ import annotations
 
-from vivavoz.session import images, transcripts
-from vivavoz.session.conversation import Entry, as_said
+from vivavoz.session import context, images, transcripts
+from vivavoz.session.conversation import Entry
 from vivavoz.session.effects import (
     Converse,
+    Count,
     FeedAudio,
     FinishJob,
     Flush,
     Judge,
     Reply,
     Synthesize,
+    Task,
     Transcribe,
 )
 from vivavoz.session.input_audio import to_ms, to_samples
@@ -26,16 +28,13 @@ from vivavoz.session.response import MAX_ROUNDS, Response
 from vivavoz.session.state import Idle, Spoke, State
 from vivavoz.session.tools import key_of, mcp_tools, offer
 from vivavoz.session.turn import padding_samples
-from vivavoz.wire.items import AnyItem, FunctionCall, InputAudio, Message, OutputAudio, OutputText
-from vivavoz.wire.mcp import McpApprovalRequest, McpCall
+from vivavoz.session.usage import usage_of
+from vivavoz.wire.base import replace
+from vivavoz.wire.items import AnyItem, InputAudio, Message
 from vivavoz.wire.options import ServerVad, TurnDetection, voice_name
 from vivavoz.wire.responses import (
-    CachedTokensDetails,
-    InputTokenDetails,
-    OutputTokenDetails,
     ResponseError,
     ResponseStatus,
-    ResponseUsage,
     StatusDetails,
 )
 from vivavoz.wire.server_events import (
@@ -51,10 +50,6 @@ from vivavoz.wire.server_events import (
 
 JUDGED_MS = 8_000
 """As much of the end of an utterance as a turn detector listens to."""
-
-MS_PER_TOKEN_HEARD = 100
-MS_PER_TOKEN_SAID = 50
-"""Accounting of the hosted services: one token per 100 ms of user audio, per 50 ms of assistant audio."""
 
 
 def stage(state: State, out: Output) -> Stage:
@@ -234,12 +229,6 @@ def begin(state: State, out: Output, response: Response) -> None:
         code, message = entry.failure
         fail(state, out, response, code, message)
         return
-    items = state.conversation.context() if plan.input is None else list(plan.input)
-    if response.conversation_id is None or plan.input is not None:
-        # What it did so far stands in no conversation, or in one that is not its context.
-        items += [said for item in response.items for said in as_said(item)]
-    if plan.input is None:
-        response.heard_ms = sum(entry.heard_ms for entry in state.conversation)
     offered = offer(
         state.servers,
         plan.tools if response.rounds < MAX_ROUNDS else [],
@@ -249,13 +238,24 @@ def begin(state: State, out: Output, response: Response) -> None:
     )
     response.targets = offered.targets
     reply = Reply(
-        items=items,
+        items=[],
         model=plan.model,
         instructions=plan.instructions,
         tools=offered.functions,
         tool_choice=offered.choice,
         max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
     )
+    match context.fit(state, response, reply):
+        case context.TooLong(message=message):
+            fail(state, out, response, TOO_LONG, message)
+            return
+        case context.Uncounted(items=items):
+            task: Task = Count(reply=replace(reply, items=items))
+            response.job = state.jobs.start(out, Kind.COUNT, response.id, task)
+            return
+        case context.Ready(items=items, asked=asked):
+            response.asked.append(asked)
+            reply = replace(reply, items=items)
     if not response.direct:
         response.job = state.jobs.start(out, Kind.REPLY, response.id, reply)
         return
@@ -291,13 +291,31 @@ def cancel(state: State, out: Output, response: Response, reason: str) -> None:
     end(state, out, response, "cancelled", details)
 
 
-ERROR_TYPES = {"rate_limit_exceeded": "rate_limit_error"}
+TOO_LONG = "context_length_exceeded"
+
+MAX_SHORTENED = 8
+"""How often one reply is asked for again, with less of the conversation."""
+
+ERROR_TYPES = {"rate_limit_exceeded": "rate_limit_error", TOO_LONG: "invalid_request_error"}
 """Whose fault a failed response was, where it was not the server's."""
 
 
 def fail(state: State, out: Output, response: Response, code: str, message: str) -> None:
     error = ResponseError(type=ERROR_TYPES.get(code, "server_error"), code=code, message=message)
     end(state, out, response, "failed", StatusDetails(type="failed", error=error))
+
+
+def shorten(state: State, out: Output, response: Response) -> bool:
+    """The model found its input too long, although it was not expected to be: ask again with less of the
+    conversation, where it may be truncated. Whether that was done."""
+    if state.options.truncation == "disabled" or response.direct:
+        return False
+    if not response.silent or response.shortened >= MAX_SHORTENED:
+        return False
+    response.shortened, response.job = response.shortened + 1, None
+    response.budget = response.asked.pop().after_instructions * 3 // 4
+    begin(state, out, response)
+    return True
 
 
 def complete(state: State, out: Output, response: Response) -> None:
@@ -315,7 +333,7 @@ def end(
 ) -> None:
     """``response.done`` is "always emitted, no matter the final state". Then a waiting turn is answered."""
     del state.responses[response.id]
-    response.done(stage(state, out), status, details, usage_of(response))
+    response.done(stage(state, out), status, details, usage_of(response, state.tokens_per_byte))
     if response.conversation_id is not None and not state.playout.busy:
         # Where playout is the client's, it has just begun: "response.done time plus playback duration".
         unheard_s = 0.0 if state.playout.enabled else to_ms(response.said_samples) / 1000
@@ -365,43 +383,3 @@ def idle_too_long(state: State, out: Output) -> None:
     out.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=item_id)
     added(out, previous, item)
     respond(state, out, plan_of(state))
-
-
-# ------------------------------------------------------------------------------------- counting
-
-
-def usage_of(response: Response) -> ResponseUsage:
-    """Tokens of one response; where the model did not count its text, about four characters make one."""
-    read, written, cached = response.usage or _estimate(response)
-    heard = -(-response.heard_ms // MS_PER_TOKEN_HEARD)
-    said = -(-to_ms(response.said_samples) // MS_PER_TOKEN_SAID)
-    return ResponseUsage(
-        total_tokens=read + heard + written + said,
-        input_tokens=read + heard,
-        output_tokens=written + said,
-        input_token_details=InputTokenDetails(
-            text_tokens=read,
-            audio_tokens=heard,
-            cached_tokens=cached,
-            cached_tokens_details=CachedTokensDetails(text_tokens=cached),
-        ),
-        output_token_details=OutputTokenDetails(text_tokens=written, audio_tokens=said),
-    )
-
-
-def _estimate(response: Response) -> tuple[int, int, int]:
-    said = sum(len(text_of(item)) for item in response.items)
-    return -(-len(response.plan.instructions) // 4), -(-said // 4), 0
-
-
-def text_of(item: AnyItem) -> str:
-    """All the words of an item the model wrote."""
-    if not isinstance(item, Message):
-        return item.arguments if isinstance(item, FunctionCall | McpCall | McpApprovalRequest) else ""
-    words = []
-    for part in item.content:
-        if isinstance(part, OutputAudio):
-            words.append(part.transcript if isinstance(part.transcript, str) else "")
-        elif isinstance(part, OutputText):
-            words.append(part.text)
-    return "".join(words)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoz.session import inputs, mcp, requests, rules, transcripts
+from vivavoz.session import context, inputs, mcp, requests, rules, transcripts
 from vivavoz.session.conversation import Conversation
 from vivavoz.session.effects import CancelJob, Effect, HangUp
 from vivavoz.session.ids import Ids
@@ -230,6 +230,25 @@ def _heard_by_model(state: State, out: Output, job: Job, input: inputs.Transcrib
 # ------------------------------------------------------------------------------------- the model's work
 
 
+def _counted(state: State, out: Output, input: inputs.Counted) -> None:
+    job = state.jobs.get(input.job)
+    if job is None or job.kind is not Kind.COUNT:
+        return
+    state.jobs.end(input.job)
+    if (response := state.response_of(job)) is not None:
+        context.counted(state, response, input.items, input.instructions)
+        response.job = None
+        rules.begin(state, out, response)
+
+
+def _not_counted(state: State, out: Output, number: int) -> None:
+    """The engine cannot count now: no reason not to answer."""
+    job = state.jobs.end(number)
+    if job is not None and (response := state.response_of(job)) is not None:
+        response.estimates, response.job = True, None
+        rules.begin(state, out, response)
+
+
 def _replied_text(state: State, out: Output, input: inputs.RepliedText) -> None:
     if (response := _response(state, input.job)) is not None:
         response.add_text(rules.stage(state, out), input.text)
@@ -242,6 +261,8 @@ def _replied_call(state: State, out: Output, input: inputs.RepliedCall) -> None:
 
 def _replied_usage(state: State, out: Output, input: inputs.RepliedUsage) -> None:
     if (response := _response(state, input.job)) is not None:
+        if response.asked:
+            context.calibrate(state, response.asked[-1], input.input_tokens)
         read, written, cached = response.usage or (0, 0, 0)
         response.usage = (
             read + input.input_tokens,
@@ -265,7 +286,7 @@ def _synthesized(state: State, out: Output, input: inputs.Synthesized) -> None:
 
 def _response(state: State, job: int) -> Response | None:
     found = state.jobs.get(job)
-    return state.response_of(found) if found is not None else None
+    return state.response_of(found) if found is not None and found.kind is not Kind.COUNT else None
 
 
 def _job_ended(state: State, out: Output, input: inputs.JobEnded) -> None:
@@ -278,6 +299,9 @@ def _job_ended(state: State, out: Output, input: inputs.JobEnded) -> None:
         return
     if job.kind in MCP:
         _tool_over(state, out, input.job, job, "It ended without a result.")
+        return
+    if job.kind is Kind.COUNT:
+        _not_counted(state, out, input.job)
         return
     state.jobs.end(input.job)
     response = state.response_of(job)
@@ -301,10 +325,15 @@ def _job_failed(state: State, out: Output, input: inputs.JobFailed) -> None:
     if job.kind in MCP:
         _tool_over(state, out, input.job, job, input.message)
         return
+    if job.kind is Kind.COUNT:
+        _not_counted(state, out, input.job)
+        return
     state.jobs.end(input.job)
     if job.kind is Kind.JUDGE and state.spoke is not None:
         state.spoke.judge = None
     elif (response := state.response_of(job)) is not None:
+        if job.kind is Kind.REPLY and input.code == rules.TOO_LONG and rules.shorten(state, out, response):
+            return
         rules.fail(state, out, response, input.code, input.message)
 
 
@@ -396,6 +425,7 @@ _HANDLERS: dict[type, Any] = {
     inputs.AudioScored: _audio_scored,
     inputs.Judged: _judged,
     inputs.Transcribed: _transcribed,
+    inputs.Counted: _counted,
     inputs.RepliedText: _replied_text,
     inputs.RepliedCall: _replied_call,
     inputs.RepliedUsage: _replied_usage,

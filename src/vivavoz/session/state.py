@@ -28,6 +28,9 @@ class Settings(Fixed, frozen=True):
     ``model_given``: False where nobody has named a model yet, so that the first update may.
     ``mcp``: whether there is anybody to ask MCP servers.
     ``sees``: whether the model takes images.
+    ``window``: tokens of the model's context, prompt and answer together; None: not known.
+    ``longest_reply``: the most tokens that it answers.
+    ``counts``: whether its engine can be asked how many tokens something has.
     """
 
     plan: Literal["cascade", "converse"] = "cascade"
@@ -39,6 +42,9 @@ class Settings(Fixed, frozen=True):
     model_given: bool = True
     mcp: bool = True
     sees: bool = False
+    window: int | None = None
+    longest_reply: int = 4_096
+    counts: bool = False
     reduces_noise: bool = True
 
 
@@ -96,6 +102,10 @@ class State(Data, kw_only=True):
     """Transcription told to the client so far, by item, while it is still coming."""
     idle: Idle | None = None
     """Armed while nobody speaks, where ``idle_timeout_ms`` is set."""
+    preface: tuple[str, int] | None = None
+    """A digest of the instructions and tools that were counted last, and their tokens."""
+    tokens_per_byte: float = 0.25
+    """Of text that nobody counts before the model reads it."""
     voiced: bool = False
     """Assistant audio is present: the voice is fixed."""
     ended: bool = False
