@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from vivavoz.app.recordings.config import Recordings
+
 Filter = Literal["on", "strict", "off"]
 """What a browser is sent of its call's events: the eleven types of ``webrtcfilter=on``; those without tools
 and private items (our own service only); all."""
@@ -47,18 +49,6 @@ class Budgets(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user_minutes_per_day: AtLeastNone = 0
     """Minutes of calls, in the 24 hours before."""
     minutes_per_day: AtLeastNone = 0
-
-
-class Recordings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is kept of calls."""
-
-    enabled: bool = False
-    folder: str | None = None
-    """Folder or URL (``s3://…``) of the files; None: in the state directory."""
-    retention_days: AtLeastNone = 30
-    """When a recording is deleted; 0: never."""
-    notice: str | None = None
-    """What callers are told before they are recorded."""
 
 
 class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
