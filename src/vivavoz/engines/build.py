@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vivavoz.engines.cascade import CascadeTranslator
 from vivavoz.engines.ports import (
     EngineError,
     Engines,
@@ -15,6 +16,7 @@ from vivavoz.engines.ports import (
     Llm,
     SpeechToSpeech,
     Stt,
+    Translator,
     Tts,
     TurnDetector,
     Vad,
@@ -189,6 +191,13 @@ class ComposedEngines(Engines):
         if isinstance(kind, EmbeddedStage):
             kind = "embedded"
         return self._parts.get(kind) if isinstance(kind, str) else None
+
+    @property
+    def translator(self) -> Translator | None:
+        """The stages of this set, one after the other; scripted where all three are."""
+        if all(self._spec.stage(name) == "scripted" for name in ("stt", "llm", "tts")):
+            return self._parts["scripted"].translator
+        return CascadeTranslator.of(self.stt, self.llm, self.tts)
 
     def for_call(self) -> ComposedEngines:
         parts = {name: part.for_call() for name, part in self._parts.items()}

@@ -188,6 +188,8 @@ class Speech(msgspec.Struct, frozen=True):
 
 
 class Tts(Protocol):
+    """One that can say only some languages names them: ``languages = ("en",)`` (ISO 639-1)."""
+
     def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
         """Speak ``text`` as it arrives; the first sound must leave before the text is complete (clause-wise),
         and no chunk may be longer than a few seconds."""
@@ -205,6 +207,42 @@ class SpeechToSpeech(Protocol):
     ) -> AsyncIterator[Transcript | Speech | ReplyDelta]:
         """Answer ``audio`` (the caller's last turn; empty where the last item is text) in the light of
         ``items``. May yield the caller's :class:`Transcript` when it knows it."""
+        ...
+
+
+# --------------------------------------------------------------------------- translation
+
+
+class TranslationOptions(msgspec.Struct, frozen=True, kw_only=True):
+    model: str
+    language: str
+    """What to say it in: a code that :func:`~vivavoz.wire.languages.base_of` knows."""
+    transcription: str | None = None
+    """The model that is to write down what the speaker said, None where nobody will read it."""
+    context: Sequence[tuple[str, str]] = ()
+    """The phrases before, each with its translation, oldest first."""
+
+
+class Translator(Protocol):
+    """Says in another language what somebody says: a speech translation model, or several engines."""
+
+    @property
+    def languages(self) -> Sequence[str] | None:
+        """What it can say (ISO 639-1); None: anything."""
+        ...
+
+    @property
+    def continuous(self) -> bool:
+        """Whether it wants all sound, silence included, in one ``translate`` that speaks while it listens.
+        False: it is given phrases, each with its own ``audio``."""
+        ...
+
+    def translate(
+        self, audio: AsyncIterator[bytes], options: TranslationOptions
+    ) -> AsyncIterator[Transcript | Speech]:
+        """Translate ``audio``, which ends when the phrase does. Transcripts say what was said, as for
+        :class:`Stt` (a continuous one has no ``final``); speech is the translation. Ends by itself once
+        ``audio`` has ended and everything is said."""
         ...
 
 
@@ -262,6 +300,11 @@ class Engines(Protocol):
     tts: Tts | None
     speech_to_speech: SpeechToSpeech | None
     """Set: the session uses the ``converse`` plan and stt/llm/tts may be None."""
+
+    @property
+    def translator(self) -> Translator | None:
+        """For translation sessions; None: there can be none."""
+        ...
 
     def for_call(self) -> Engines:
         """The engines as one call sees them, asked for once when it begins; most return themselves. What

@@ -7,7 +7,8 @@ import copy
 import logging
 from pathlib import Path
 
-from vivavoz.engines.embedded.plan import EmbeddedOptions, Planned, Task, plan
+from vivavoz.engines.cascade import CascadeTranslator
+from vivavoz.engines.embedded.plan import EmbeddedOptions, Planned, Task, languages_of, plan
 from vivavoz.engines.embedded.silero import SileroVad
 from vivavoz.engines.ports import (
     EngineError,
@@ -16,6 +17,7 @@ from vivavoz.engines.ports import (
     Llm,
     SpeechToSpeech,
     Stt,
+    Translator,
     Tts,
     TurnDetector,
     Vad,
@@ -120,6 +122,13 @@ class EmbeddedEngines:
         view.llm = self._fallback.for_call().llm
         return view
 
+    @property
+    def translator(self) -> Translator | None:
+        """Not where a script answers in place of the language model: it would translate nothing."""
+        return CascadeTranslator.of(
+            self.stt, self.llm if isinstance(self.llm, ProcessLlm) else None, self.tts
+        )
+
     async def start(self) -> None:
         """Load and warm everything at once. Raises EngineError where recognition or voice cannot serve."""
         try:
@@ -185,7 +194,7 @@ class EmbeddedEngines:
             case "llm":
                 self.llm = ProcessLlm(client)
             case "tts":
-                self.tts = ProcessTts(client)
+                self.tts = ProcessTts(client, languages_of(self._options))
 
     def _status(self, stage: Planned) -> EngineStatus:
         if stage.task == "vad":

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from vivavoz.engines.embedded.runtime import INSTALL, cores
+from vivavoz.engines.multilingual.language import SPOKEN, base
 from vivavoz.engines.multilingual.runtime import INSTALL as INSTALL_MULTILINGUAL
 from vivavoz.engines.ports import EngineError, EngineStatus
 from vivavoz.engines.process.child import Spec
@@ -118,6 +119,13 @@ def plan(options: EmbeddedOptions, store: Store) -> dict[Task, Planned]:
         if task in _NEEDED and not stage.present:
             raise EngineError(stage.detail or f"{stage.name} is missing", "engine_absent")
     return planned
+
+
+def languages_of(options: EmbeddedOptions) -> tuple[str, ...]:
+    """What the embedded voice can say (ISO 639-1)."""
+    if _choose("tts", options) != KOKORO:
+        return ("en",)
+    return (base(options.tts_language),) if options.tts_language else SPOKEN
 
 
 def _stage(task: Task, options: EmbeddedOptions, store: Store) -> Planned:

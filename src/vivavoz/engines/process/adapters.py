@@ -57,10 +57,11 @@ class ProcessLlm:
 
 
 class ProcessTts:
-    """Port ``Tts``."""
+    """Port ``Tts``. ``languages``: what the model can say; None: unknown."""
 
-    def __init__(self, client: EngineClient) -> None:
+    def __init__(self, client: EngineClient, languages: Sequence[str] | None = None) -> None:
         self._client = client
+        self.languages = languages
 
     async def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
         stream = self._client.stream("synthesize", msgspec.to_builtins(options), text)

@@ -11,6 +11,7 @@ from vivavoz.engines.scripted.script import Script
 from vivavoz.engines.scripted.speech_to_speech import ScriptedSpeechToSpeech
 from vivavoz.engines.scripted.state import CallState
 from vivavoz.engines.scripted.stt import ScriptedStt
+from vivavoz.engines.scripted.translator import ScriptedTranslator
 from vivavoz.engines.scripted.tts import ScriptedTts
 from vivavoz.engines.scripted.voice import say
 
@@ -42,6 +43,11 @@ class ScriptedEngines(Engines):
         self.llm = None if converse else ScriptedLlm(self.script, state)
         self.tts = None if converse else ScriptedTts(state)
         self.speech_to_speech = ScriptedSpeechToSpeech(self.script, state) if converse else None
+        self._translator = ScriptedTranslator(self.script, state)
+
+    @property
+    def translator(self) -> ScriptedTranslator:
+        return self._translator
 
     def for_call(self) -> ScriptedEngines:
         return ScriptedEngines(self.script)

@@ -128,6 +128,8 @@ class Defaults(_Table, frozen=True):
     says_to_image: str = "You sent an image."
     after_output: str = "The result is: {output}"
     hears: str = "I said something for about {duration}."
+    translates: str = "In {language}: {heard}"
+    """Said in a translation session."""
     delays: Delays = Delays()
 
 
