@@ -18,9 +18,9 @@ class Recordings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     folder: str | None = None
     """Folder or URL (``s3://bucket/folder``) of the finished files; None: in the state directory."""
     database: str | None = None
-    """SQLAlchemy URL of the database, without its password; None: SQLite in the state directory."""
+    """SQLAlchemy URL of the database, without a password; None: SQLite in the state directory."""
     audio: Literal["flac", "opus", "off"] = "flac"
-    """``flac``: every sample as it was; ``opus``: a fifth of the size, five times the work; ``off``: words only."""
+    """``flac``: lossless; ``opus``: a fraction of the size, several times the work; ``off``: words only."""
     retention_days: AtLeastNone = 30
     """When a recording is deleted; 0: never."""
     retention_bytes: AtLeastNone = 20 * 1024**3
