@@ -13,6 +13,7 @@ from vivavoz.call.call import Call
 from vivavoz.call.prompts import Prompts
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
+from vivavoz.call.stages import StageListener
 from vivavoz.call.tap import OpenTap
 from vivavoz.call.trace import SCHEMA, Head, TraceWriter
 from vivavoz.engines.ports import Engines, ToolServers
@@ -50,17 +51,20 @@ class CallRegistry:
         open_tap: OpenTap | None = None,
         tool_servers: ToolServers | None = None,
         prompts: Prompts | None = None,
+        listener: Callable[[str], StageListener] | None = None,
     ) -> None:
         """``engines_for`` raises KeyError for an unknown model. ``worker_tag``: the first hex digits of
         every call id, so that whoever meets the id knows which worker holds the call. ``open_tap``: makes
         each call's listener. ``tool_servers``: who asks MCP servers; None: nobody.
-        ``prompts``: those that clients may name."""
+        ``prompts``: those that clients may name. ``listener``: makes who is told a call's
+        stages, of its id."""
         self._engines_for = engines_for
         self._settings = settings or CallSettings()
         self._tag = worker_tag
         self._open_tap = open_tap
         self._tool_servers = tool_servers
         self._prompts = prompts or Prompts()
+        self._listener = listener
         self._opened = 0
         self._calls: dict[str, Call] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
@@ -136,6 +140,8 @@ class CallRegistry:
         call = Call(
             call_id, core, engines, self._settings, self._trace(call_id, head), tap, tools, self._prompts
         )
+        if self._listener is not None:
+            call.stages.listen(self._listener(call_id))
         self._opened = number
         self._calls[call_id] = call
         task = asyncio.create_task(call.run(), name=call_id)

@@ -10,9 +10,21 @@ from typing import Literal
 
 import msgspec
 
+from vivavoz.wire.options import Tracing
+
 JobKind = Literal["stt", "turn", "llm", "tts", "speech_to_speech", "mcp_list", "mcp_call"]
 
 TurnOutcome = Literal["understood", "wordless", "failed", "discarded"]
+
+
+class SessionStages(msgspec.Struct, frozen=True, kw_only=True):
+    """What a session is, as far as its stages are concerned. ``tracing``: what the client wants them called;
+    None: it wants none."""
+
+    session_id: str
+    type: str
+    model: str | None
+    tracing: Literal["auto"] | Tracing | None
 
 
 class JobStages(msgspec.Struct, kw_only=True):
@@ -99,6 +111,9 @@ class StageListener:
     """Told of what is over, from the call's own task: return soon. What one does not care for is left as it
     is here. One that raises is told nothing more."""
 
+    def session(self, now: float, session: SessionStages) -> None:
+        """The session has begun, or was updated."""
+
     def turn(self, turn: TurnStages) -> None:
         """A turn was understood, or never will be. The record changes no more; so with all of them."""
 
@@ -137,6 +152,7 @@ __all__ = [
     "JobKind",
     "JobStages",
     "ResponseStages",
+    "SessionStages",
     "StageListener",
     "TurnOutcome",
     "TurnStages",

@@ -14,6 +14,7 @@ from vivavoz.call.stages import (
     JobKind,
     JobStages,
     ResponseStages,
+    SessionStages,
     StageListener,
     TurnOutcome,
     TurnStages,
@@ -23,6 +24,7 @@ from vivavoz.session import effects, inputs
 from vivavoz.session.effects import Effect
 from vivavoz.session.inputs import Input
 from vivavoz.wire import server_events as ev
+from vivavoz.wire.base import tag_of
 
 log = logging.getLogger("vivavoz.call")
 
@@ -132,6 +134,16 @@ class StageWatch:
             except Exception:
                 log.exception("a listener to a call's stages broke, and is told nothing more")
                 self._listeners.remove(listener)
+
+    def _configured(self, now: float, effect: effects.Send) -> None:
+        session: Any = effect.event.session  # type: ignore[union-attr]
+        stages = SessionStages(
+            session_id=session.id,
+            type=tag_of(type(session)),
+            model=getattr(session, "model", None),
+            tracing=getattr(session, "tracing", None),
+        )
+        self._tell(lambda listener: listener.session(now, stages))
 
     # ---------------------------------------------------------------------------- jobs
 
@@ -373,6 +385,8 @@ _INPUTS: dict[type, Any] = {
 _EFFECTS: dict[type, Any] = {
     effects.StartJob: StageWatch._start,
     effects.CancelJob: StageWatch._cancelled,
+    ev.SessionCreated: StageWatch._configured,
+    ev.SessionUpdated: StageWatch._configured,
     ev.SpeechStarted: StageWatch._speech_started,
     ev.SpeechStopped: StageWatch._speech_stopped,
     ev.InputAudioBufferCommitted: StageWatch._committed,

@@ -329,6 +329,9 @@ def merge(options: SessionOptions, patch: AnyPatch) -> SessionOptions:
     if patch.output_modalities is not UNSET:
         check_modalities(patch.output_modalities, "output_modalities")
     merged: SessionOptions = _merge(options, patch)
+    if options.tracing is not None and merged.tracing != options.tracing:
+        # "Once tracing is enabled for a session, the configuration cannot be modified."
+        raise invalid_value("Tracing cannot be modified once it is enabled for a session.", "tracing")
     check_tools(merged.tools, merged.tool_choice)
     return merged
 
