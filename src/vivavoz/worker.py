@@ -23,6 +23,7 @@ import msgspec
 from aiohttp import web
 
 from vivavoz.app.page import page_routes
+from vivavoz.app.token import TokenRoute
 from vivavoz.call.prompts import PromptError, Prompts
 from vivavoz.call.prompts import load as load_prompts
 from vivavoz.call.registry import CallRegistry
@@ -36,10 +37,10 @@ from vivavoz.engines.ports import EngineError, Engines, ToolServers
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.engine import LeanEngine
 from vivavoz.media.opus import OpusError
-from vivavoz.server import tls
+from vivavoz.server import health, tls
 from vivavoz.server.app import build_app
-from vivavoz.server.application import application_routes
 from vivavoz.server.auth import Authenticator
+from vivavoz.server.client_secrets import mint
 from vivavoz.server.engine_pool import EnginePool
 from vivavoz.server.entra import EntraTokens
 from vivavoz.server.guard import binds_loopback_only
@@ -52,7 +53,6 @@ from vivavoz.server.tokens import Tokens
 from vivavoz.telemetry import export as telemetry
 from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.webrtc import WebRtcTransport
-from vivavoz.wire.grants import Filter
 
 if TYPE_CHECKING:
     from vivavoz.testing.harness import Harness
@@ -63,27 +63,13 @@ _SHUTDOWN_S = 2.0
 """How long connections may take to end once the calls have."""
 
 
-class Beside(msgspec.Struct, frozen=True, kw_only=True):
-    """The application's process."""
-
-    socket: str
-    """Unix socket on which it listens."""
-    key: str
-    """What it shows to the service. Made at every start."""
-
-    def __repr__(self) -> str:
-        return f"Beside({self.socket})"
-
-
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told. ``config`` names the real ports and the default engine set by now."""
 
     config: Config
     tag: str = "00"
     sockets: dict[str, str] = {}
-    """Unix sockets of all workers, by tag, for each other and for the application."""
-    application: Beside | None = None
-    """None: there is no application, and no page."""
+    """Unix sockets of all workers, by tag; empty where there is but one."""
     offers_local_models: bool = False
     """Look for language model servers on this machine, and name them in the log."""
     engine_sockets: dict[str, str] = {}
@@ -164,7 +150,7 @@ async def run(
         except OSError as error:
             raise cannot_bind("UDP", config.server.host, config.udp_port, error, "--udp-port") from error
         stack.push_async_callback(media.stop)
-        runner = JsonRunner(build_app(service, _product_side(plan)), shutdown_timeout=_SHUTDOWN_S)
+        runner = JsonRunner(build_app(service, _page(service)), shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         port = await _listen(runner, plan, context)
@@ -207,7 +193,7 @@ def _service(
     )
     tokens = Tokens(Sealer(sealing, "vivavoz client secrets"), store)
 
-    def accept(offer: str, call: OpenCall, filtered: Filter, dialect: Dialect) -> str:
+    def accept(offer: str, call: OpenCall, filtered: bool, dialect: Dialect) -> str:
         return WebRtcTransport.accept(media, offer, call, filter=filtered, dialect=dialect)
 
     directory: Directory = LocalDirectory()
@@ -218,7 +204,6 @@ def _service(
         auth=Authenticator(
             secrets.api_keys,
             tokens,
-            internal_key=plan.application.key if plan.application else None,
             entra=EntraTokens.from_config(config),
             strict_azure=config.server.strict_azure,
         ),
@@ -291,11 +276,20 @@ def _call_settings(config: Config) -> CallSettings:
     )
 
 
-def _product_side(plan: Plan) -> list[web.RouteDef]:
-    """The page comes from here, so that it is there at once; the rest is the application's."""
-    if plan.application is None:
+def _page(service: Service) -> list[web.RouteDef]:
+    config = service.config
+    if config.server.page == "off":
         return []
-    return [*page_routes(), *application_routes(Path(plan.application.socket))]
+
+    async def mint_here(request: web.Request, body: bytes) -> Any:
+        return await mint(service, request, body)
+
+    route = TokenRoute(
+        mint_here,
+        lambda: health.report(service)["engines"],
+        open_to_all=service.auth.keyless or config.server.page == "open",
+    )
+    return page_routes(route)
 
 
 async def _listen(runner: JsonRunner, plan: Plan, context: Any) -> int:
@@ -308,7 +302,7 @@ async def _listen(runner: JsonRunner, plan: Plan, context: Any) -> int:
     except OSError as error:
         raise cannot_bind("TCP", server.host, server.port, error, "--port") from error
     port = int(runner.addresses[0][1])
-    if plan.tag in plan.sockets:
+    if shared:
         # In a directory of mode 0700: only this user's processes can connect.
         path = plan.sockets[plan.tag]
         with contextlib.suppress(FileNotFoundError):
