@@ -53,6 +53,7 @@ from vivavoz.server.tokens import Tokens
 from vivavoz.telemetry import export as telemetry
 from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.webrtc import WebRtcTransport
+from vivavoz.wire.grants import Filter
 
 if TYPE_CHECKING:
     from vivavoz.testing.harness import Harness
@@ -193,7 +194,7 @@ def _service(
     )
     tokens = Tokens(Sealer(sealing, "vivavoz client secrets"), store)
 
-    def accept(offer: str, call: OpenCall, filtered: bool, dialect: Dialect) -> str:
+    def accept(offer: str, call: OpenCall, filtered: Filter, dialect: Dialect) -> str:
         return WebRtcTransport.accept(media, offer, call, filter=filtered, dialect=dialect)
 
     directory: Directory = LocalDirectory()

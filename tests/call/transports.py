@@ -10,8 +10,10 @@ from typing import Any
 from vivavoz.media.ports import Played
 from vivavoz.transports.port import Attachment, TransportKind
 from vivavoz.wire.codec import encode
+from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
-from vivavoz.wire.server_events import OutputAudioDelta, ServerEvent
+from vivavoz.wire.server_events import OutputAudioDelta
+from vivavoz.wire.translation import SPOKEN_TAG, AnyServerEvent, TranslatedAudioDelta
 
 BYTES_PER_MS = 48
 
@@ -26,7 +28,7 @@ class FakeTransport:
         self.attachment: Attachment | None = None
         self.flushes = 0
         self._queue: list[tuple[str, int]] = []
-        self._ended: set[str] = set()
+        self.ended: set[str] = set()
         self._began: dict[str, float] = {}
         self._news = asyncio.Event()
 
@@ -41,14 +43,19 @@ class FakeTransport:
     def queued_ms(self) -> int:
         return sum(size for _, size in self._queue) // BYTES_PER_MS
 
-    def send(self, event: ServerEvent, output_format: AudioFormat | None = None) -> None:
-        if self.kind == "webrtc" and isinstance(event, OutputAudioDelta):
-            self._queue.append((event.item_id, len(event.delta)))
+    @property
+    def filter(self) -> Filter:
+        return "off"
+
+    def send(self, event: AnyServerEvent, output_format: AudioFormat | None = None) -> None:
+        if self.kind == "webrtc" and isinstance(event, OutputAudioDelta | TranslatedAudioDelta):
+            tag = event.item_id if isinstance(event, OutputAudioDelta) else SPOKEN_TAG
+            self._queue.append((tag, len(event.delta)))
         self.events.append(json.loads(encode(event)))
         self._news.set()
 
     def end_audio(self, item_id: str) -> None:
-        self._ended.add(item_id)
+        self.ended.add(item_id)
 
     def flush(self) -> list[Played]:
         self.flushes += 1

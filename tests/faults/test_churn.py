@@ -32,7 +32,7 @@ async def test_registry_and_media_engine_are_empty_afterwards() -> None:
             call = calls.open(None, "gpt-realtime")
 
             async def answer(offer: str) -> str:
-                return WebRtcTransport.accept(media, offer, call, filter=False)
+                return WebRtcTransport.accept(media, offer, call, filter="off")
 
             peer = Peer(shared, voice, listener)
             await peer.connect(answer)

@@ -51,7 +51,7 @@ class Worker:
         caller = Caller(self._shared, "")
 
         async def answer(offer: str) -> str:
-            return WebRtcTransport.accept(self.media, offer, self.calls.open(None, None), filter=False)
+            return WebRtcTransport.accept(self.media, offer, self.calls.open(None, None), filter="off")
 
         await caller.peer.connect(answer)
         return caller

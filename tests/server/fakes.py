@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
+from vivavoz.call.listing import Listing
 from vivavoz.call.registry import AtCapacity
 from vivavoz.cluster.directory import Directory, LocalDirectory
 from vivavoz.config import Config, Secrets
@@ -26,7 +27,9 @@ from vivavoz.server.sealing import Sealer
 from vivavoz.server.service import Service
 from vivavoz.server.store import MemoryStore
 from vivavoz.server.tokens import Tokens
+from vivavoz.wire.grants import Filter, Grant
 from vivavoz.wire.options import SessionPatch
+from vivavoz.wire.rest import CallEntry
 from vivavoz.wire.server_events import Error, ErrorEvent
 
 KEY = "test-key-123"
@@ -92,9 +95,22 @@ class FakeCall:
         self.closed = asyncio.Event()
         self.attachments: list[FakeAttachment] = []
         self.reason: str | None = None
-        self.filtered: bool | None = None
+        self.filtered: Filter | None = None
+        self.grant: Grant | None = None
+        self.on_end: Callable[[], None] = lambda: None
         self.dialect: Any = None
         self.conversation_id = "conv_fake"
+
+    def entry(self) -> CallEntry:
+        return CallEntry(
+            id=self.id,
+            session_id=self.session_id,
+            model=self.model or "gpt-realtime",
+            started_at=1.0,
+            filtered=self.filtered or "off",
+            transport="webrtc" if self.filtered else "websocket",
+            grant_label=self.grant.label if self.grant is not None else None,
+        )
 
     def attach(self, transport: Any) -> FakeAttachment:
         attachment = FakeAttachment(self, transport)
@@ -105,6 +121,7 @@ class FakeCall:
         if not self.closed.is_set():
             self.reason = reason
             self.closed.set()
+            self.on_end()
             for attachment in self.attachments:
                 attachment.transport.close(1000, reason)
 
@@ -114,6 +131,7 @@ class FakeCalls:
         self.tag = tag
         self.capacity = capacity
         self.opened: list[FakeCall] = []
+        self.listing = Listing()
 
     def open(
         self,
@@ -122,14 +140,28 @@ class FakeCalls:
         *,
         session_id: str | None = None,
         client: str = "",
+        grant: Grant | None = None,
     ) -> FakeCall:
         if len(self) >= self.capacity:
             raise AtCapacity
         self.opened.append(FakeCall(self.tag, session, model, session_id))
+        self.opened[-1].grant = grant
+        self.opened[-1].on_end = self.listing.change
+        self.listing.change()
         return self.opened[-1]
 
     def get(self, call_id: str) -> FakeCall | None:
         return next((call for call in self.opened if call.id == call_id), None)
+
+    @property
+    def version(self) -> str:
+        return self.listing.version
+
+    async def other_than(self, version: str) -> None:
+        await self.listing.other_than(version)
+
+    def entries(self) -> list[CallEntry]:
+        return [call.entry() for call in self.opened if not call.closed.is_set()]
 
     def __len__(self) -> int:
         return sum(not call.closed.is_set() for call in self.opened)
@@ -162,7 +194,7 @@ class FakeEngines:
         return [EngineStatus(task="llm", name="fake", state="ready")]
 
 
-def accept(offer: str, call: Any, filtered: bool, dialect: Any = None) -> str:
+def accept(offer: str, call: Any, filtered: Filter, dialect: Any = None) -> str:
     if "broken" in offer:
         raise MediaError("The offer has no audio section.")
     if "explode" in offer:

@@ -45,17 +45,23 @@ async def test_the_answer_comes_with_its_call(prefix: str) -> None:
             (call,) = server.calls.opened
             # Without the prefix that was used, a query, or a slash at the end: clients parse it.
             assert answer.headers["Location"] == f"/v1/realtime/calls/{call.id}"
-        assert call.filtered is True
+        assert call.filtered == "on"
         assert call.model is None
 
 
 @pytest.mark.parametrize(
-    ("query", "filtered"), [({}, False), ({"webrtcfilter": "off"}, False), ({"webrtcfilter": "on"}, True)]
+    ("query", "filtered"),
+    [
+        ({}, "off"),
+        ({"webrtcfilter": "off"}, "off"),
+        ({"webrtcfilter": "on"}, "on"),
+        ({"webrtcfilter": "strict"}, "strict"),
+    ],
 )
-async def test_the_filter_is_on_when_it_is_on(query: dict[str, str], filtered: bool) -> None:
+async def test_the_filter_is_on_when_it_is_on(query: dict[str, str], filtered: str) -> None:
     async with running() as server:
         await post(server, OFFER, SDP, **query)
-        assert server.calls.opened[0].filtered is filtered
+        assert server.calls.opened[0].filtered == filtered
 
 
 @pytest.mark.parametrize("query", ["model", "deployment"])

@@ -55,7 +55,7 @@ async def test_answers_and_errors_alike_can_be_read(
 
 
 async def test_even_a_wrong_method_can_be_read() -> None:
-    async with running() as server, server.http.get(server.url + "/v1/realtime/calls") as answer:
+    async with running() as server, server.http.put(server.url + "/v1/realtime/calls") as answer:
         assert answer.status == 405
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
 

@@ -94,3 +94,26 @@ def test_a_configured_secret_or_key_comes_before_it(tmp_path: Path) -> None:
     assert sealing_secrets(Secrets(("k1", "k2")), tmp_path) == ("k1", "k2")
     assert sealing_secrets(Secrets(("k1",), "s"), tmp_path) == ("s",)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["memory", "files"])
+async def test_of_many_who_claim_each_gets_another(kind: str, tmp_path: Path) -> None:
+    clock = Clock()
+    store = make(kind, tmp_path, clock)
+    keys = [key(1), key(2)]
+    assert [await store.claim(keys, NOW + 10) for _ in range(2)] == keys
+    assert await store.claim(keys, NOW + 10) is None
+    await store.release(key(1), NOW + 10)
+    await store.release(key(1), NOW + 10)
+    assert await store.claim(keys, NOW + 10) == key(1)
+    clock.now = NOW + 10
+    assert await store.claim([key(3)], NOW + 20) == key(3)
+
+
+@pytest.mark.parametrize("kind", ["memory", "files"])
+async def test_claims_are_bounded_too(kind: str, tmp_path: Path) -> None:
+    store = make(kind, tmp_path, Clock())
+    for number in range(3):
+        assert await store.claim([key(number)], NOW + 10) is not None
+    with pytest.raises(StoreFull):
+        await store.claim([key(9)], NOW + 10)

@@ -84,7 +84,7 @@ class Peer:
         self.closed = reason
 
 
-def peer(*, filtered: bool = False, full: bool = False, dialect: Any = GA) -> Peer:
+def peer(*, filtered: Any = "off", full: bool = False, dialect: Any = GA) -> Peer:
     made = Peer(full)
     WebRtcTransport.accept(made, "offer", made, filter=filtered, dialect=dialect)  # type: ignore[arg-type]
     return made
@@ -181,7 +181,7 @@ def test_sound_is_played_whatever_the_dialect() -> None:
 
 
 def test_the_filter_goes_by_ga_names() -> None:
-    made = peer(filtered=True, dialect=Beta("conv_1"))
+    made = peer(filtered="on", dialect=Beta("conv_1"))
     deleted = ConversationItemDeleted(event_id="event_1", item_id="item_1")
     events: list[ServerEvent] = [CREATED, DONE, DELTA, deleted]
     for event in events:

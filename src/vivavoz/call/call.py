@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -17,6 +18,7 @@ from vivavoz.call.noise import NoiseReducer
 from vivavoz.call.preparing import Preparing
 from vivavoz.call.prompts import Prompts
 from vivavoz.call.remote_tools import RemoteTools
+from vivavoz.call.rights import rights_of
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.sound import InputDecoder
 from vivavoz.call.tap import Tap
@@ -43,6 +45,8 @@ from vivavoz.transports.port import Attachment, Transport
 from vivavoz.wire.client_events import InputAudioBufferAppend
 from vivavoz.wire.codec import decode_client_event
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.grants import Grant
+from vivavoz.wire.rest import CallEntry
 
 log = logging.getLogger("vivavoz.call")
 
@@ -105,7 +109,10 @@ class Call:
         tap: Tap | None = None,
         tools: RemoteTools | None = None,
         prompts: Prompts | None = None,
+        grant: Grant | None = None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
+        """``changed`` is told when what :meth:`entry` says has changed."""
         self.id = call_id
         self.session_id = session.id
         self.conversation_id = session.conversation_id
@@ -124,6 +131,10 @@ class Call:
         self._noise = NoiseReducer()
         self._attached: dict[str, Handle] = {}
         self._count = 0
+        self._grant = grant
+        self._rights = rights_of(grant)
+        self._changed = changed
+        self._began = time.time()
         self._main: Handle | None = None
         self._over: tuple[int, str] | None = None
         self._alarm = Alarm(self._time_is_up)
@@ -144,9 +155,25 @@ class Call:
         self._attached[attached.name] = attached
         if transport.kind != "sideband":
             self._main = attached
+            self._changed()
             if self._tap is not None:
                 self._tap.attached(transport)
         return attached
+
+    def entry(self) -> CallEntry | None:
+        """What a list of calls says of it; None without a client."""
+        if self._main is None or self._over is not None:
+            return None
+        transport = self._main.transport
+        return CallEntry(
+            id=self.id,
+            session_id=self.session_id,
+            model=self._session.options.model,
+            started_at=round(self._began, 3),
+            filtered=transport.filter,
+            transport="webrtc" if transport.kind == "webrtc" else "websocket",
+            grant_label=self._grant.label if self._grant is not None else None,
+        )
 
     def detached(self, attached: Handle, reason: str) -> None:
         self._attached.pop(attached.name, None)
@@ -163,6 +190,7 @@ class Call:
         if self._over is None:
             self._over = (code, reason)
             self._stop.set()
+            self._changed()
 
     # ---------------------------------------------------------------------------- its life
 
@@ -230,6 +258,8 @@ class Call:
     def _decode(self, message: Message) -> Input:
         try:
             event = self._prompts.filled_event(decode_client_event(message.data))
+            if self._is_main(message.sender):
+                self._rights.check(event)
         except ProtocolError as error:
             return _refusal(error, message.sender)
         event = self._decoder.decode(event, self._session.options.audio.input.format)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 
 from vivavoz.call.call import Call
+from vivavoz.call.listing import Listing
 from vivavoz.call.prompts import Prompts
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
@@ -22,7 +23,9 @@ from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
 from vivavoz.wire.errors import invalid_value
+from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch, effective_session
+from vivavoz.wire.rest import CallEntry
 
 log = logging.getLogger("vivavoz.call")
 
@@ -67,6 +70,7 @@ class CallRegistry:
         self._listener = listener
         self._opened = 0
         self._calls: dict[str, Call] = {}
+        self._listing = Listing()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._draining = False
 
@@ -87,6 +91,19 @@ class CallRegistry:
     def get(self, call_id: str) -> Call | None:
         return self._calls.get(call_id)
 
+    @property
+    def version(self) -> str:
+        """Of :meth:`entries`; it changes with them."""
+        return self._listing.version
+
+    def entries(self) -> list[CallEntry]:
+        """The calls that have a client, the oldest first."""
+        return [entry for call in self._calls.values() if (entry := call.entry()) is not None]
+
+    async def other_than(self, version: str) -> None:
+        """Wait until ``version`` is not that of :meth:`entries`."""
+        await self._listing.other_than(version)
+
     def open(
         self,
         session: AnyPatch | None,
@@ -94,10 +111,12 @@ class CallRegistry:
         *,
         session_id: str | None = None,
         client: str = "",
+        grant: Grant | None = None,
     ) -> Call:
         """A new call, alive at once, waiting for its first connection.
 
-        ``model`` None: nobody has named one; the first ``session.update`` may. Raises :class:`AtCapacity`,
+        ``model`` None: nobody has named one; the first ``session.update`` may. ``grant`` binds what its
+        client may do, and how long it lasts. Raises :class:`AtCapacity`,
         :class:`UnknownModel`, and :class:`~vivavoz.wire.errors.ProtocolError` where the session contradicts
         itself.
         """
@@ -120,6 +139,8 @@ class CallRegistry:
         fixed = number.to_bytes(16, "big") if self._settings.deterministic else None
         seed = fixed or secrets.token_bytes(16)
         duration = self._settings.session_seconds
+        if grant is not None and grant.max_seconds is not None:
+            duration = min(duration, grant.max_seconds)
         settings = Settings(
             plan="converse" if engines.speech_to_speech is not None and not transcribes else "cascade",
             judges_turns=engines.turn is not None,
@@ -138,7 +159,16 @@ class CallRegistry:
         head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings)
         tap = self._open_tap(number, call_id) if self._open_tap is not None else None
         call = Call(
-            call_id, core, engines, self._settings, self._trace(call_id, head), tap, tools, self._prompts
+            call_id,
+            core,
+            engines,
+            self._settings,
+            self._trace(call_id, head),
+            tap,
+            tools,
+            self._prompts,
+            grant,
+            self._listing.change,
         )
         if self._listener is not None:
             call.stages.listen(self._listener(call_id))

@@ -36,6 +36,14 @@ class Directory(Protocol):
         """Where a call would be. None: an id that no worker can have given out."""
         ...
 
+    @property
+    def own_tag(self) -> str: ...
+
+    @property
+    def others(self) -> Mapping[str, Elsewhere]:
+        """All the other workers, by tag."""
+        ...
+
 
 class Placement(Protocol):
     async def place(self, model: str) -> Place:
@@ -53,6 +61,9 @@ def worker_tag(index: int) -> str:
 class LocalDirectory:
     """One worker: every call is here."""
 
+    own_tag = worker_tag(0)
+    others: Mapping[str, Elsewhere] = {}
+
     async def find(self, call_id: str) -> Place | None:
         return Here() if _CALL_ID.fullmatch(call_id) else None
 
@@ -62,17 +73,14 @@ class WorkerDirectory:
 
     def __init__(self, own_tag: str, sockets: Mapping[str, Path]) -> None:
         """``sockets``: the unix sockets of all workers, by tag."""
-        self._own_tag = own_tag
-        self._sockets = dict(sockets)
+        self.own_tag = own_tag
+        self.others = {tag: Elsewhere(path) for tag, path in sockets.items() if tag != own_tag}
 
     async def find(self, call_id: str) -> Place | None:
         if not _CALL_ID.fullmatch(call_id):
             return None
         tag = call_id.removeprefix("rtc_")[:TAG_DIGITS]
-        if tag == self._own_tag:
-            return Here()
-        socket = self._sockets.get(tag)
-        return Elsewhere(socket) if socket else None
+        return Here() if tag == self.own_tag else self.others.get(tag)
 
 
 class PlaceHere:

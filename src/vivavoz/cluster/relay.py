@@ -171,3 +171,23 @@ def _headers(request: web.Request) -> CIMultiDict[str]:
 def _offered(request: web.Request) -> list[str]:
     joined = ",".join(request.headers.getall("Sec-WebSocket-Protocol", []))
     return [name.strip() for name in joined.split(",") if name.strip()]
+
+
+async def ask(request: web.Request, socket: Path, query: str, wait_s: float) -> bytes:
+    """What another worker answers to this very request (of no body) with another ``query``. ``wait_s``: how
+    long it may take its time. Raises OwnerUnreachable for anything but a 200."""
+    try:
+        async with (
+            _session(socket) as session,
+            session.get(
+                f"http://localhost{request.rel_url.raw_path}?{query}",
+                headers=_headers(request),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=wait_s + _CONNECT_S, sock_connect=_CONNECT_S),
+            ) as answer,
+        ):
+            if answer.status != 200:
+                raise OwnerUnreachable
+            return await answer.read()
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise OwnerUnreachable from error

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from aiohttp import web
 
-from vivavoz.server import azure, beta, calls, client_secrets, cors, health, openapi, realtime
+from vivavoz.server import azure, beta, calls, client_secrets, cors, health, listing, openapi, realtime
 from vivavoz.server.errors import json_errors
 from vivavoz.server.guard import LoopbackGuard
 from vivavoz.server.service import SERVICE, Service
@@ -42,6 +42,7 @@ def _routes() -> Iterator[web.RouteDef]:
     """GA and the beta, of both clouds, each under every prefix."""
     for prefix in PREFIXES:
         yield from _ga_routes(prefix)
+        yield from _own_routes(prefix)
         yield web.post(f"{prefix}/realtime", calls.create)
         yield web.options(f"{prefix}/realtime", cors.preflight)
         yield web.post(f"{prefix}/realtime/sessions", beta.create_session)
@@ -49,6 +50,12 @@ def _routes() -> Iterator[web.RouteDef]:
     yield web.post("/openai/realtimeapi/sessions", beta.create_session)
     yield web.post("/v1/realtimertc", calls.create)
     yield web.options("/v1/realtimertc", cors.preflight)
+
+
+def _own_routes(prefix: str) -> Iterator[web.RouteDef]:
+    """Our extensions, which no other service has."""
+    yield web.get(f"{prefix}/realtime/calls", listing.list_calls, allow_head=False)
+    yield web.post(f"{prefix}/realtime/client_secrets/revoke", client_secrets.revoke)
 
 
 def _azure_routes() -> Iterator[web.RouteDef]:

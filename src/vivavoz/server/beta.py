@@ -28,7 +28,7 @@ async def _create(request: web.Request, kind: Kind) -> web.Response:
     await service.auth.require_key(request)
     body = await read_body(request, service.config.limits.body_bytes)
     try:
-        secret = await mint(service, request, secret_request_to_ga(body, kind))
+        secret = await mint(service, request, secret_request_to_ga(body, kind, grants=service.extended))
     except ProtocolError as error:
         raise request_error_to_beta(error) from None
     return web.Response(body=secret_to_beta(secret), content_type="application/json", charset="utf-8")

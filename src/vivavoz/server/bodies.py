@@ -13,8 +13,9 @@ from aiohttp.http_exceptions import HttpProcessingError
 from vivavoz.config import Limits
 from vivavoz.server.errors import ApiError
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch
-from vivavoz.wire.rest import decode_session
+from vivavoz.wire.rest import decode_grant, decode_session
 
 BODY_S = 30.0
 """How long a body may take to arrive."""
@@ -25,6 +26,7 @@ _MAX_PARTS = 16
 class Offer(NamedTuple):
     sdp: str
     session: AnyPatch | None
+    grant: Grant | None = None
 
 
 async def read_body(request: web.Request, limit: int, what: str = "request body") -> bytes:
@@ -89,7 +91,7 @@ async def _read_form(request: web.Request, limits: Limits) -> Offer:
             total += len(data)
             if part.name in parts:
                 raise _bad_form(f"the part '{part.name}' is there twice")
-            if part.name in ("sdp", "session"):
+            if part.name in ("sdp", "session", "grant"):
                 parts[part.name] = data
     except (ValueError, AssertionError, RuntimeError, LookupError, EOFError, HttpProcessingError) as error:
         raise _bad_form("it is cut short, or its boundary is missing or wrong") from error
@@ -103,7 +105,13 @@ async def _read_form(request: web.Request, limits: Limits) -> Offer:
             session = decode_session(parts["session"])
         except ProtocolError as error:
             raise error.under("session") from None
-    return Offer(_sdp(parts["sdp"]), session)
+    grant: Grant | None = None
+    if parts.get("grant", b"").strip():
+        try:
+            grant = decode_grant(parts["grant"])
+        except ProtocolError as error:
+            raise error.under("grant") from None
+    return Offer(_sdp(parts["sdp"]), session, grant)
 
 
 async def _read_part(part: BodyPartReader, limit: int) -> bytes:

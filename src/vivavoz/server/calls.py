@@ -13,9 +13,11 @@ from vivavoz.media.ports import MediaError
 from vivavoz.server.bodies import read_offer
 from vivavoz.server.dialects import dialect_of
 from vivavoz.server.errors import ApiError, call_not_found, unavailable
+from vivavoz.server.granting import grant_of, one_call
 from vivavoz.server.opening import open_call
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
+from vivavoz.wire.grants import Filter, Grant
 
 _HANGUP_WAIT_S = 2.0
 
@@ -30,16 +32,18 @@ async def create(request: web.Request) -> web.StreamResponse:
         except OwnerUnreachable:
             raise owner_unreachable() from None
     offer = await read_offer(request, service.config.limits, forms=not service.config.server.strict_azure)
-    call = await open_call(request, principal, offer.session)
-    try:
-        filtered = request.query.get("webrtcfilter") == "on"
-        answer = service.accept(offer.sdp, call, filtered, dialect_of(request, call))
-    except MediaError as error:
-        call.hangup("offer refused")
-        raise ApiError(400, error.message, code="invalid_offer", param="sdp") from None
-    except BaseException:
-        call.hangup("offer failed")
-        raise
+    grant = grant_of(principal, offer.grant)
+    filtered = filter_of(request, grant)
+    async with one_call(service, principal):
+        call = await open_call(request, principal, offer.session, grant)
+        try:
+            answer = service.accept(offer.sdp, call, filtered, dialect_of(request, call))
+        except MediaError as error:
+            call.hangup("offer refused")
+            raise ApiError(400, error.message, code="invalid_offer", param="sdp") from None
+        except BaseException:
+            call.hangup("offer failed")
+            raise
     # Relative and without the prefix that was used: both clouds write it so, and clients parse it.
     return web.Response(
         status=201,
@@ -47,6 +51,26 @@ async def create(request: web.Request) -> web.StreamResponse:
         content_type="application/sdp",
         headers={"Location": f"/v1/realtime/calls/{call.id}"},
     )
+
+
+def filter_of(request: web.Request, grant: Grant | None) -> Filter:
+    """What the grant binds; else what the URL asks for, where anything but ``on`` and ``strict`` is off, as
+    on Azure. Raises ApiError: where Azure is imitated, ``strict`` is refused, because it would filter nothing
+    there."""
+    asked = request.query.get("webrtcfilter")
+    service: Service = request.app[SERVICE]
+    if asked == "strict" and not service.extended:
+        raise ApiError(
+            400,
+            "'webrtcfilter=strict' is not Azure's: there, nothing would be filtered. Use 'on'.",
+            code="invalid_value",
+            param="webrtcfilter",
+        )
+    wanted: Filter = "strict" if asked == "strict" else "on" if asked == "on" else "off"
+    if grant is None or grant.filter is None:
+        return wanted
+    # The token's holder may ask for less than what is granted, never for more.
+    return "strict" if "strict" in (wanted, grant.filter) else "on"
 
 
 async def hangup(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""``POST /realtime/client_secrets``: tokens that a browser may hold."""
+"""``POST /realtime/client_secrets``: tokens that a browser may hold; and ``…/revoke``, an extension."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from aiohttp import web
 
 from vivavoz.server.bodies import read_body
 from vivavoz.server.errors import ApiError
+from vivavoz.server.granting import cannot_note
 from vivavoz.server.opening import check_converses, model_not_found
 from vivavoz.server.service import SERVICE, Service
 from vivavoz.server.store import StoreFull
-from vivavoz.wire.codec import encode
+from vivavoz.server.tokens import TokenError
+from vivavoz.wire.codec import decode, encode
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import effective_session, kind_of, model_of, session_object
-from vivavoz.wire.rest import ClientSecret, decode_client_secret_request
+from vivavoz.wire.rest import ClientSecret, SecretRevocation, decode_client_secret_request
 
 log = logging.getLogger("vivavoz.server")
 
@@ -27,10 +30,27 @@ async def create(request: web.Request) -> web.Response:
     return web.Response(body=encode(secret), content_type="application/json", charset="utf-8")
 
 
+async def revoke(request: web.Request) -> web.Response:
+    """A token opens nothing any more; calls that it has opened go on."""
+    service: Service = request.app[SERVICE]
+    await service.auth.require_key(request)
+    body = await read_body(request, service.config.limits.body_bytes)
+    try:
+        await service.tokens.revoke(decode(body, SecretRevocation).value)
+    except TokenError as error:
+        raise ApiError(400, error.message, code=error.code, param="value") from None
+    except (StoreFull, OSError) as error:
+        raise cannot_note(error) from None
+    return web.Response(status=204)
+
+
 async def mint(service: Service, request: web.Request, body: bytes) -> ClientSecret:
     """A token for what ``body`` asks. Raises ApiError, ProtocolError."""
-    asked = decode_client_secret_request(body)
+    asked = decode_client_secret_request(body, grants=service.extended)
     patch = asked.patch
+    grant = asked.grant if isinstance(asked.grant, Grant) else None
+    if grant is not None:
+        grant.check_session(patch, "session")
     named = model_of(patch) or request.query.get("model") or None
     model = named or service.config.default_model
     if not service.engines.known(model):
@@ -47,6 +67,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
             session_id=session_id,
             seconds=asked.expires_after_seconds or service.config.token_seconds,
             model=named,
+            grant=grant,
         )
     except StoreFull:
         raise ApiError(

@@ -25,7 +25,8 @@ def _applies(request: web.Request) -> bool:
     if path.endswith(("/realtime", "/realtimertc")):
         # Where the beta takes offers; the WebSocket at the same path knows no such headers.
         return request.method in ("POST", "OPTIONS")
-    return path.endswith("/realtime/calls")
+    # The list of calls at the same path is for back ends.
+    return path.endswith("/realtime/calls") and request.method != "GET"
 
 
 def allow(request: web.Request, response: web.StreamResponse) -> None:

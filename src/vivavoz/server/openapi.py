@@ -17,10 +17,11 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 import vivavoz
-from vivavoz.server import beta, calls, client_secrets, cors, health, realtime
+from vivavoz.server import beta, calls, client_secrets, cors, health, listing, realtime
 from vivavoz.server.service import Service
 from vivavoz.wire import rest
 from vivavoz.wire.client_events import ClientEvent
+from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.server_events import ServerEvent
 
@@ -35,7 +36,16 @@ _UNIONS: dict[str, Any] = {
     "SessionRequest": AnyPatch,
 }
 """What has no name of its own among the wire types."""
-_BODIES = (rest.ClientSecretRequest, rest.ClientSecret, rest.HttpError, rest.GatewayError)
+_BODIES = (
+    rest.ClientSecretRequest,
+    rest.GrantedSecretRequest,
+    rest.ClientSecret,
+    rest.SecretRevocation,
+    rest.CallList,
+    Grant,
+    rest.HttpError,
+    rest.GatewayError,
+)
 
 _MINTED: Json = {
     "type": "object",
@@ -158,9 +168,24 @@ def _operations(strict: bool) -> dict[Handler, Json]:
     return {
         client_secrets.create: minting(
             "Mint a client secret that a browser may hold.",
-            _ref("ClientSecretRequest"),
+            _ref("ClientSecretRequest" if strict else "GrantedSecretRequest"),
             _ref("ClientSecret"),
         ),
+        client_secrets.revoke: {
+            "summary": "Take a client secret back: it opens nothing more. An extension.",
+            "requestBody": {
+                "required": True,
+                "content": {"application/json": {"schema": _ref("SecretRevocation")}},
+            },
+            "responses": {"204": {"description": "It is revoked."}, **failures(408, 413, 503)},
+            **_EXTENSION,
+        },
+        listing.list_calls: {
+            "summary": "The live calls, at once or when they differ from those of `cursor`. An extension.",
+            "parameters": [*_query("cursor"), _WAIT],
+            "responses": {"200": _json("The calls.", _ref("CallList")), **failures()},
+            **_EXTENSION,
+        },
         beta.create_session: minting("The same, in the beta's flat form.", flat, _MINTED),
         beta.create_transcription_session: minting(
             "The same, for a session that only transcribes.", flat, _MINTED
@@ -215,6 +240,16 @@ def _operations(strict: bool) -> dict[Handler, Json]:
     }
 
 
+_EXTENSION: Json = {"x-vivavoz-extension": True}
+"""On what the hosted services have not."""
+_WAIT: Json = {
+    "name": "wait",
+    "in": "query",
+    "description": "How long to wait for a change (s).",
+    "schema": {"type": "number", "minimum": 0, "maximum": listing.MAX_WAIT_S, "multipleOf": 0.001},
+}
+
+
 def _ref(name: str) -> Json:
     return {"$ref": _SCHEMAS + name}
 
@@ -262,10 +297,11 @@ _FORM: Json = {
     "schema": {
         "type": "object",
         "required": ["sdp"],
-        "properties": {"sdp": _SDP, "session": _ref("SessionRequest")},
+        "properties": {"sdp": _SDP, "session": _ref("SessionRequest"), "grant": _ref("Grant")},
     },
     "encoding": {
         "sdp": {"contentType": "application/sdp"},
         "session": {"contentType": "application/json"},
+        "grant": {"contentType": "application/json"},
     },
 }

@@ -13,8 +13,10 @@ from vivavoz.config import DEFAULT_MODEL
 from vivavoz.server.auth import Principal
 from vivavoz.server.engine_pool import NotReady
 from vivavoz.server.errors import ApiError, unavailable
+from vivavoz.server.granting import check_session
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
+from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import (
     AnyPatch,
     AudioPatch,
@@ -69,10 +71,15 @@ def named_model(request: web.Request, session: AnyPatch | None, principal: Princ
     return request.query.get("model") or request.query.get("deployment") or None
 
 
-async def open_call(request: web.Request, principal: Principal, session: AnyPatch | None) -> OpenCall:
-    """A new call, its session from the token, changed by ``session``. Raises ApiError, ProtocolError."""
+async def open_call(
+    request: web.Request, principal: Principal, session: AnyPatch | None, grant: Grant | None = None
+) -> OpenCall:
+    """A new call, its session from the token, changed by ``session``; bound by ``grant``. Raises ApiError,
+    ProtocolError."""
     service: Service = request.app[SERVICE]
     await service.admit()
+    if grant is not None:
+        check_session(grant, session)
     session = intended(request, session)
     secret = principal.secret
     if secret is not None and secret.session is not None:
@@ -88,6 +95,7 @@ async def open_call(request: web.Request, principal: Principal, session: AnyPatc
             None if named is None and model == DEFAULT_MODEL else model,
             session_id=secret.session_id if secret is not None else None,
             client=request.remote or "",
+            grant=grant,
         )
     except AtCapacity:
         raise unavailable(

@@ -8,7 +8,9 @@ from typing import Protocol
 
 from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.port import Attachment, Transport
+from vivavoz.wire.grants import Filter, Grant
 from vivavoz.wire.options import AnyPatch
+from vivavoz.wire.rest import CallEntry
 
 
 class OpenCall(Protocol):
@@ -41,6 +43,7 @@ class Calls(Protocol):
         *,
         session_id: str | None = None,
         client: str = "",
+        grant: Grant | None = None,
     ) -> OpenCall:
         """Raises AtCapacity, UnknownModel, ProtocolError."""
         ...
@@ -49,6 +52,17 @@ class Calls(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def version(self) -> str:
+        """Names the set of calls that :meth:`entries` tells; another set has another one, for ever."""
+        ...
 
-Accept = Callable[[str, OpenCall, bool, Dialect], str]
-"""``(offer, call, filtered, dialect) -> answer``: a WebRTC transport for the call. Raises MediaError."""
+    def entries(self) -> list[CallEntry]: ...
+
+    async def other_than(self, version: str) -> None:
+        """Wait until the set is not the one of that version."""
+        ...
+
+
+Accept = Callable[[str, OpenCall, Filter, Dialect], str]
+"""``(offer, call, filter, dialect) -> answer``: a WebRTC transport for the call. Raises MediaError."""

@@ -11,6 +11,7 @@ from vivavoz.server.auth import subprotocols
 from vivavoz.server.calls import find_call, owner_unreachable
 from vivavoz.server.dialects import dialect_of
 from vivavoz.server.errors import REQUEST_ID, ApiError
+from vivavoz.server.granting import check_websocket, grant_of, one_call
 from vivavoz.server.opening import open_call
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
@@ -30,7 +31,9 @@ async def _session(request: web.Request) -> web.StreamResponse:
     service: Service = request.app[SERVICE]
     principal = await service.auth.identify(request)
     require_upgrade(request)
-    call = await open_call(request, principal, None)
+    check_websocket(principal)
+    async with one_call(service, principal):
+        call = await open_call(request, principal, None, grant_of(principal, None))
     try:
         websocket = await _upgrade(request, service.config.limits)
         await _serve(request, websocket, call, "websocket")

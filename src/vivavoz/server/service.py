@@ -51,5 +51,10 @@ class Service:
     sidebands: Counter[str] = field(default_factory=Counter)
     """Open sideband connections by call id."""
 
+    @property
+    def extended(self) -> bool:
+        """Whether our own extensions are offered: not where Azure is imitated."""
+        return not self.config.server.strict_azure
+
 
 SERVICE = web.AppKey("service", Service)

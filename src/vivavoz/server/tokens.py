@@ -3,23 +3,27 @@
 A token is a sealed box that carries its session configuration, so that any worker can open it without a
 lookup and nobody else can read it. One that would not fit a header leaves its configuration in the store and
 carries the key to it. A token works any number of times until it expires; a session started with it outlives
-it (Realtime reference, "Client secrets").
+it (Realtime reference, "Client secrets"). What is counted (a grant's ``max_calls``) or taken back is noted in
+the store, which the workers of a machine share.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import secrets
 import time
 import zlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
 from vivavoz.server.sealing import NotOurs, Sealer
 from vivavoz.server.store import Store
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.rest import decode_session
 
@@ -27,8 +31,8 @@ PREFIX = "ek_"
 MAX_INLINE_CHARS = 4096
 """A longer token keeps its configuration in the store: servers and proxies refuse headers beyond 8 kB."""
 
-_CONTEXT = b"vivavoz client secret 1"
-_STORED_CONTEXT = b"vivavoz stored session 1"
+_CONTEXT = b"vivavoz client secret 2"
+_STORED_CONTEXT = b"vivavoz stored session 2"
 _MAX_PLAIN = 16 * 2**20
 _PADDING = 64
 
@@ -52,6 +56,22 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     session: AnyPatch | None
     model: str | None = None
     """The model's name where the session names none."""
+    grant: Grant | None = None
+    digest: bytes = b""
+    """Of the token: what the store knows it by."""
+
+
+class Claim(NamedTuple):
+    """One of the calls that a token may open."""
+
+    key: str
+    expires_at: int
+
+
+class _Kept(msgspec.Struct, array_like=True):
+    session: bytes | None
+    """The patch as JSON."""
+    grant: Grant | None
 
 
 class _Box(msgspec.Struct, array_like=True):
@@ -59,10 +79,9 @@ class _Box(msgspec.Struct, array_like=True):
     issued_at: int
     expires_at: int
     model: str | None
-    session: bytes | None
-    """The patch as JSON."""
+    kept: _Kept | None
     stored: str | None
-    """Key of the patch in the store."""
+    """Its key in the store, where it is kept there."""
 
 
 class Tokens:
@@ -74,22 +93,33 @@ class Tokens:
         self._clock = clock
 
     async def issue(
-        self, session: AnyPatch | None, *, session_id: str, seconds: int, model: str | None = None
+        self,
+        session: AnyPatch | None,
+        *,
+        session_id: str,
+        seconds: int,
+        model: str | None = None,
+        grant: Grant | None = None,
     ) -> tuple[str, ClientSecret]:
         """A new token and what it says. Raises StoreFull."""
         now = int(self._clock())
-        secret = ClientSecret(
-            session_id=session_id, issued_at=now, expires_at=now + seconds, session=session, model=model
-        )
-        patch = msgspec.json.encode(session) if session is not None else None
-        box = _Box(session_id, now, secret.expires_at, model, patch, None)
-        token = self._encode(box)
-        if len(token) > MAX_INLINE_CHARS and patch is not None:
+        expires_at = now + seconds
+        kept = _Kept(msgspec.json.encode(session) if session is not None else None, grant)
+        token = self._encode(_Box(session_id, now, expires_at, model, kept, None))
+        if len(token) > MAX_INLINE_CHARS:
             key = secrets.token_hex(16)
-            sealed = self._sealer.seal(_squeeze(patch), _STORED_CONTEXT + key.encode())
-            await self._store.put(key, sealed, secret.expires_at)
-            token = self._encode(_Box(session_id, now, secret.expires_at, model, None, key))
-        return token, secret
+            packed = _squeeze(msgspec.msgpack.encode(kept))
+            await self._store.put(key, self._sealer.seal(packed, _STORED_CONTEXT + key.encode()), expires_at)
+            token = self._encode(_Box(session_id, now, expires_at, model, None, key))
+        return token, ClientSecret(
+            session_id=session_id,
+            issued_at=now,
+            expires_at=expires_at,
+            session=session,
+            model=model,
+            grant=grant,
+            digest=_digest(token),
+        )
 
     async def open(self, token: str) -> ClientSecret:
         """What ``token`` says. Raises TokenError."""
@@ -99,18 +129,53 @@ class Tokens:
                 f"The client secret has expired (at Unix time {box.expires_at}). Mint a new one.",
                 "client_secret_expired",
             )
-        patch = box.session
-        if box.stored is not None:
-            patch = await self._stored(box.stored, box.expires_at)
+        digest = _digest(token)
+        if await self._store.get(_key(digest, "revoked"), box.expires_at) is not None:
+            raise TokenError("The client secret was revoked. Mint a new one.", "client_secret_revoked")
+        kept = box.kept
+        if kept is None:
+            kept = await self._stored(box.stored or "", box.expires_at)
         return ClientSecret(
             session_id=box.session_id,
             issued_at=box.issued_at,
             expires_at=box.expires_at,
-            session=_session(patch),
+            session=_session(kept.session),
             model=box.model,
+            grant=kept.grant,
+            digest=digest,
         )
 
-    async def _stored(self, key: str, expires_at: int) -> bytes:
+    async def claim(self, secret: ClientSecret) -> Claim | None:
+        """One more call of a token; None where its calls are not counted. Raises TokenError where it has
+        opened as many as it may, StoreFull."""
+        calls = secret.grant.max_calls if secret.grant is not None else None
+        if calls is None:
+            return None
+        keys = [_key(secret.digest, f"call {number}") for number in range(calls)]
+        key = await self._store.claim(keys, secret.expires_at)
+        if key is None:
+            raise TokenError(
+                f"The client secret has opened as many calls as it may ({calls}). Mint a new one.",
+                "client_secret_used",
+            )
+        return Claim(key, secret.expires_at)
+
+    async def release(self, claim: Claim) -> None:
+        """The call was not opened after all."""
+        await self._store.release(claim.key, claim.expires_at)
+
+    async def revoke(self, token: str) -> None:
+        """From now on it opens nothing; calls that it has opened go on. Idempotent. Raises TokenError for
+        what is no token of ours, StoreFull."""
+        if not token.startswith(PREFIX):
+            raise TokenError(f"A client secret begins with '{PREFIX}'.", "client_secret_malformed")
+        box = self._decode(token)
+        key = _key(_digest(token), "revoked")
+        # One that has expired opens nothing anyway.
+        if box.expires_at > self._clock() and await self._store.get(key, box.expires_at) is None:
+            await self._store.put(key, b"", box.expires_at)
+
+    async def _stored(self, key: str, expires_at: int) -> _Kept:
         sealed = await self._store.get(key, expires_at)
         if sealed is None:
             raise TokenError(
@@ -118,8 +183,9 @@ class Tokens:
                 "client_secret_gone",
             )
         try:
-            return _unsqueeze(self._sealer.open(sealed, _STORED_CONTEXT + key.encode()))
-        except (NotOurs, zlib.error) as error:
+            packed = _unsqueeze(self._sealer.open(sealed, _STORED_CONTEXT + key.encode()))
+            return msgspec.msgpack.decode(packed, type=_Kept)
+        except (NotOurs, zlib.error, msgspec.MsgspecError) as error:
             raise _forged() from error
 
     def _encode(self, box: _Box) -> str:
@@ -152,6 +218,14 @@ def _session(patch: bytes | None) -> AnyPatch | None:
             "The client secret was minted by another version of this server. Mint a new one.",
             "client_secret_invalid",
         ) from None
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.blake2b(token.encode(), digest_size=16).digest()
+
+
+def _key(digest: bytes, what: str) -> str:
+    return hashlib.blake2b(what.encode(), key=digest, digest_size=16).hexdigest()
 
 
 def _forged() -> TokenError:

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 
 from vivavoz.media.ports import Played
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.server_events import ServerEvent
 
@@ -23,6 +24,11 @@ class Transport(Protocol):
 
     @property
     def kind(self) -> TransportKind: ...
+
+    @property
+    def filter(self) -> Filter:
+        """Which of the call's events it is sent."""
+        ...
 
     def send(self, event: ServerEvent, output_format: AudioFormat | None = None) -> None:
         """Put one event into the bounded outbox. ``response.output_audio.delta`` carries 24 kHz PCM in

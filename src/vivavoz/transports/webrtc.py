@@ -8,9 +8,11 @@ from typing import Protocol
 
 from vivavoz.media.ports import CallStats, MediaCall, MediaEngine, Played, PlayoutFull, State
 from vivavoz.transports.dialect import GA, Dialect, deliver
+from vivavoz.transports.filtering import EventFilter
 from vivavoz.transports.port import Attachment, Transport, TransportKind
+from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
-from vivavoz.wire.server_events import WEBRTC_FILTER, OutputAudioDelta, ServerEvent, event_type
+from vivavoz.wire.server_events import OutputAudioDelta, ServerEvent
 
 log = logging.getLogger("vivavoz.transports.webrtc")
 
@@ -27,13 +29,14 @@ class Joinable(Protocol):
 class WebRtcTransport:
     """Between one media call and the call it belongs to.
 
-    ``filtered``: only the events of ``webrtcfilter=on`` go to the browser, so that it never sees the
-    instructions. The filter goes by GA names; what passes it is then said in ``dialect``. Nothing reaches
-    the call before the peer is connected, so ``session.created`` comes first.
+    ``filter``: ``on``, and only the events of ``webrtcfilter=on`` go to the browser, so that it never sees
+    the instructions; ``strict``, and it sees no tools and no system messages either. It goes by GA names;
+    what passes it is then said in ``dialect``. Nothing reaches the call before the peer is connected, so
+    ``session.created`` comes first.
     """
 
-    def __init__(self, *, filtered: bool, dialect: Dialect = GA) -> None:
-        self._filtered = filtered
+    def __init__(self, *, filter: Filter, dialect: Dialect = GA) -> None:
+        self._filter = EventFilter(filter)
         self._dialect = dialect
         self._media: MediaCall | None = None
         self._attachment: Attachment | None = None
@@ -43,10 +46,10 @@ class WebRtcTransport:
 
     @classmethod
     def accept(
-        cls, engine: MediaEngine, offer_sdp: str, call: Joinable, *, filter: bool, dialect: Dialect = GA
+        cls, engine: MediaEngine, offer_sdp: str, call: Joinable, *, filter: Filter, dialect: Dialect = GA
     ) -> str:
         """Answer the offer and join the call. Raises :class:`~vivavoz.media.ports.MediaError`."""
-        transport = cls(filtered=filter, dialect=dialect)
+        transport = cls(filter=filter, dialect=dialect)
         answer, transport._media = engine.accept(offer_sdp, transport)
         transport._attachment = call.attach(transport)
         return answer
@@ -61,6 +64,10 @@ class WebRtcTransport:
         return "webrtc"
 
     @property
+    def filter(self) -> Filter:
+        return self._filter.level
+
+    @property
     def queued_ms(self) -> int:
         return self._media.queued_ms if self._media is not None and not self._closed else 0
 
@@ -70,9 +77,10 @@ class WebRtcTransport:
         if isinstance(event, OutputAudioDelta):
             self._play(self._media, event)
             return
-        if self._filtered and event_type(event) not in WEBRTC_FILTER:
+        shown = self._filter.shown(event)
+        if shown is None:
             return
-        for message in self._dialect.outgoing(event):
+        for message in self._dialect.outgoing(shown):
             if not self._media.send_event(message.decode()):
                 self.close(1013, "The event channel is full.")
                 return

@@ -20,6 +20,7 @@ from vivavoz.media.g711 import LAWS, StreamEncoder
 from vivavoz.media.ports import Played
 from vivavoz.transports.dialect import GA, Dialect, deliver
 from vivavoz.transports.port import Attachment
+from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.server_events import OutputAudioDelta, ServerEvent
 
@@ -65,6 +66,10 @@ class WebSocketTransport:
     @property
     def kind(self) -> Literal["websocket", "sideband"]:
         return self._kind
+
+    @property
+    def filter(self) -> Filter:
+        return "off"
 
     def send(self, event: ServerEvent, output_format: AudioFormat | None = None) -> None:
         if self._closing is not None:

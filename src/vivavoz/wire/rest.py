@@ -6,8 +6,10 @@ from typing import Annotated, Any, Literal, cast
 
 from msgspec import Meta
 
-from vivavoz.wire.base import UNSET, Closed, Data, UnsetType
+from vivavoz.wire.base import UNSET, Closed, Data, UnsetType, is_set
 from vivavoz.wire.codec import decode, encode
+from vivavoz.wire.errors import unknown
+from vivavoz.wire.grants import Filter, Grant
 from vivavoz.wire.options import AnyPatch, AnySessionObject
 
 DEFAULT_SECRET_SECONDS = 600
@@ -30,6 +32,38 @@ class ClientSecretRequest(Closed):
     @property
     def patch(self) -> AnyPatch | None:
         return self.session if isinstance(self.session, AnyPatch) else None
+
+
+class GrantedSecretRequest(ClientSecretRequest):
+    """The request with our extension, which the hosted services do not know."""
+
+    grant: Grant | UnsetType | None = UNSET
+
+
+class SecretRevocation(Closed):
+    """An extension: ``value`` opens nothing any more."""
+
+    value: Annotated[str, Meta(min_length=1, max_length=16_384)]
+
+
+class CallEntry(Data):
+    """One live call. ``started_at``: Unix seconds."""
+
+    id: str
+    session_id: str
+    model: str
+    started_at: float
+    filtered: Filter
+    transport: Literal["webrtc", "websocket"]
+    grant_label: str | None
+
+
+class CallList(Data):
+    """An extension: the calls of this service, of all its workers. ``cursor`` names this very set."""
+
+    data: list[CallEntry]
+    cursor: str
+    object: Literal["list"] = "list"
 
 
 class ClientSecret(Data):
@@ -60,9 +94,18 @@ class GatewayError(Data):
     error: GatewayErrorDetail
 
 
-def decode_client_secret_request(body: bytes) -> ClientSecretRequest:
-    """An empty body asks for the defaults. Raises :class:`~vivavoz.wire.errors.ProtocolError`."""
-    return decode(body, ClientSecretRequest) if body.strip() else ClientSecretRequest()
+def decode_client_secret_request(body: bytes, *, grants: bool = False) -> GrantedSecretRequest:
+    """An empty body asks for the defaults. ``grants`` False: as the hosted services, which refuse the
+    extension. Raises :class:`~vivavoz.wire.errors.ProtocolError`."""
+    asked = decode(body, GrantedSecretRequest) if body.strip() else GrantedSecretRequest()
+    if not grants and is_set(asked.grant):
+        raise unknown("grant")
+    return asked
+
+
+def decode_grant(body: bytes) -> Grant:
+    """The ``grant`` part of a call. Raises :class:`~vivavoz.wire.errors.ProtocolError`."""
+    return decode(body, Grant)
 
 
 def decode_session(body: str | bytes) -> AnyPatch:

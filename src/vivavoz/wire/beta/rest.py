@@ -29,18 +29,21 @@ class _Secret(Closed):
     client_secret: _SecretOptions | None = None
 
 
-def secret_request_to_ga(body: bytes, kind: Kind = "realtime") -> bytes:
-    """The GA body that asks for the same client secret. Raises :class:`ProtocolError`."""
+def secret_request_to_ga(body: bytes, kind: Kind = "realtime", *, grants: bool = False) -> bytes:
+    """The GA body that asks for the same client secret. ``grants``: our extension may be in it. Raises
+    :class:`ProtocolError`."""
     session = decode(body, dict[str, Any]) if body.strip() else {}
     try:
         secret = msgspec.convert({"client_secret": session.pop("client_secret", None)}, _Secret).client_secret
     except msgspec.ValidationError as failure:
         raise translate(failure, _Secret) from None
+    extension = {"grant": session.pop("grant")} if grants and "grant" in session else {}
     expiry = secret.expires_after or secret.expires_at if secret is not None else None
     return msgspec.json.encode(
         {
             "session": session_to_ga(session, "", kind),
             "expires_after": expiry or ExpiresAfter(seconds=SECRET_SECONDS),
+            **extension,
         }
     )
 
