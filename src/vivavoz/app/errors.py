@@ -16,6 +16,11 @@ log = logging.getLogger("vivavoz.app")
 REQUEST_ID = web.RequestKey("app_request_id", str)
 
 
+class SetupError(Exception):
+    """The application cannot be started as it is configured; the message names the key and what is
+    expected."""
+
+
 class AppError(Exception):
     """A request that cannot be served. ``message`` is shown to people: no credential, no prompt and nothing
     that was said may be in it. ``retry_after_s`` becomes ``Retry-After`` (whole seconds, at least 1)."""
@@ -76,7 +81,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         raise
     except Exception as error:
         # Its text may hold what a caller or a service said: the place in the code is enough to find it.
-        log.error("request %s failed: %s", request_id, _where(error))
+        log.error("request %s failed: %s", request_id, where(error))
         response = AppError(
             500,
             f"The application had an error while processing your request. Its log names it {request_id}.",
@@ -87,7 +92,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     return response
 
 
-def _where(error: BaseException) -> str:
+def where(error: BaseException) -> str:
     """The kind of an error and the lines that led to it, innermost last, without its text."""
     steps = []
     trace = error.__traceback__

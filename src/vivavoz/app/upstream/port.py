@@ -85,7 +85,7 @@ class Upstream(Protocol):
         self, session: Mapping[str, Any], *, seconds: int | None, grant: Mapping[str, Any] | None
     ) -> Secret:
         """``session``: a session object of the Realtime reference. ``grant`` is used where
-        ``abilities.binds_filter``, and ignored elsewhere."""
+        ``abilities.binds_filter``, and ignored elsewhere, as in :meth:`connect`."""
 
     async def connect(
         self,
