@@ -56,6 +56,7 @@ class FakeTransport:
 
     def end_audio(self, item_id: str) -> None:
         self.ended.add(item_id)
+        self._news.set()
 
     def flush(self) -> list[Played]:
         self.flushes += 1
@@ -85,6 +86,12 @@ class FakeTransport:
             self._news.clear()
             await self._news.wait()
         return found[count - 1]
+
+    async def until_ended(self, tag: str) -> None:
+        """No more sound of this tag will come."""
+        while tag not in self.ended:
+            self._news.clear()
+            await self._news.wait()
 
     def types(self) -> list[str]:
         return [event["type"] for event in self.events]

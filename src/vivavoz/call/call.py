@@ -11,6 +11,7 @@ from collections.abc import Callable
 import msgspec
 
 from vivavoz.call.alarm import Alarm
+from vivavoz.call.core import Core
 from vivavoz.call.hearing import Hearing
 from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
 from vivavoz.call.jobs import JobRunner
@@ -40,13 +41,15 @@ from vivavoz.session.inputs import (
     Refused,
     TimePassed,
 )
-from vivavoz.session.session import Session
+from vivavoz.session.translation.inputs import AnyInput, Asked
 from vivavoz.transports.port import Attachment, Transport
 from vivavoz.wire.client_events import InputAudioBufferAppend
 from vivavoz.wire.codec import decode_client_event
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.grants import Grant
+from vivavoz.wire.options import SessionOptions
 from vivavoz.wire.rest import CallEntry
+from vivavoz.wire.translation import TranslationAudioAppend
 
 log = logging.getLogger("vivavoz.call")
 
@@ -76,7 +79,7 @@ class Handle:
             self.transport.close(CLOSE_TRY_AGAIN, "Too many events are waiting to be handled.")
 
     def refused(self, error: ProtocolError) -> None:
-        if not self._gone and not self._call.inbox.put(_refusal(error, self.name)):
+        if not self._gone and not self._call.inbox.put(refusal(error, self.name)):
             self.transport.close(CLOSE_TRY_AGAIN, "Too many events are waiting to be handled.")
 
     def audio(self, pcm: bytes) -> None:
@@ -102,7 +105,7 @@ class Call:
     def __init__(
         self,
         call_id: str,
-        session: Session,
+        session: Core,
         engines: Engines,
         settings: CallSettings,
         trace: TraceWriter | None = None,
@@ -180,7 +183,7 @@ class Call:
         if attached is self._main:
             self.hangup(f"the client is gone: {reason}")
 
-    def tell(self, input: Input) -> None:
+    def tell(self, input: AnyInput) -> None:
         """Something happened that must not be lost."""
         if self._over is None:
             self.inbox.force(input)
@@ -255,28 +258,34 @@ class Call:
             case _:
                 await self._take(waiting)
 
-    def _decode(self, message: Message) -> Input:
+    def _decode(self, message: Message) -> AnyInput:
+        """What a client's message means to this kind of session."""
+        options = self._session.options
+        assert isinstance(options, SessionOptions)
         try:
             event = self._prompts.filled_event(decode_client_event(message.data))
             if self._is_main(message.sender):
                 self._rights.check(event)
         except ProtocolError as error:
-            return _refusal(error, message.sender)
-        event = self._decoder.decode(event, self._session.options.audio.input.format)
+            return refusal(error, message.sender)
+        event = self._decoder.decode(event, options.audio.input.format)
         return Received(event=self._tools.sealed_event(event), sender=message.sender)
 
-    async def _without_noise(self, input: Input) -> Input:
+    async def _without_noise(self, input: AnyInput) -> AnyInput:
         """Sound for the input buffer is cleaned where the session says so, before anything hears it."""
         wanted = self._session.options.audio.input.noise_reduction
         match input:
             case AudioReceived():
                 return AudioReceived(pcm=await self._noise.hear(input.pcm, wanted))
-            case Received(event=InputAudioBufferAppend() as event):
+            case (
+                Received(event=InputAudioBufferAppend() as event)
+                | Asked(event=TranslationAudioAppend() as event)
+            ):
                 audio = await self._noise.hear(event.audio, wanted)
                 return msgspec.structs.replace(input, event=msgspec.structs.replace(event, audio=audio))
         return input
 
-    async def _take(self, input: Input) -> None:
+    async def _take(self, input: AnyInput) -> None:
         """One input and what follows from it at once (scores of its sound, the answer to a flush)."""
         inputs = deque([input])
         while inputs:
@@ -360,7 +369,8 @@ class Call:
             await asyncio.sleep(ahead_ms / 1000)
 
 
-def _refusal(error: ProtocolError, sender: str) -> Refused:
+def refusal(error: ProtocolError, sender: str) -> Refused:
+    """A client's mistake as something that happened to its session."""
     return Refused(
         sender=sender,
         type=error.type,

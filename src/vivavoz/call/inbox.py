@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
-from vivavoz.session.inputs import Input
+from vivavoz.session.translation.inputs import AnyInput
 
 _MESSAGE_OVERHEAD = 200
 
@@ -24,7 +24,7 @@ class Sound(NamedTuple):
     pcm: bytes
 
 
-Waiting = Message | Sound | Input
+Waiting = Message | Sound | AnyInput
 
 
 class Inbox:

@@ -20,9 +20,20 @@ from vivavoz.engines.ports import (
     TextDelta,
     ToolCallDelta,
     Transcript,
+    TranslationOptions,
     Usage,
 )
-from vivavoz.session.effects import CallTool, Converse, Judge, ListTools, Reply, Synthesize, Task, Transcribe
+from vivavoz.session.effects import (
+    CallTool,
+    Converse,
+    Judge,
+    ListTools,
+    Reply,
+    Synthesize,
+    Task,
+    Transcribe,
+    Translate,
+)
 from vivavoz.session.inputs import (
     Input,
     JobEnded,
@@ -68,10 +79,12 @@ class Feed:
 
 
 class Running:
-    """One job's task, its feed, and the clock that bounds its silence."""
+    """One job's task, its feed, and the clock that bounds its silence. ``owes``: the engine has all that it
+    needs; one that is still fed may be silent for as long as the caller is."""
 
-    def __init__(self, feed: Feed) -> None:
+    def __init__(self, feed: Feed, owes: bool) -> None:
         self.feed = feed
+        self.owes = owes
         self.task: asyncio.Task[None] | None = None
         self.patience: asyncio.Timeout | None = None
 
@@ -98,7 +111,7 @@ class JobRunner:
         self._running: dict[int, Running] = {}
 
     def start(self, job: int, task: Task) -> None:
-        running = Running(Feed())
+        running = Running(Feed(), owes=not isinstance(task, Transcribe | Translate | Synthesize))
         self._running[job] = running
         running.task = self._group.create_task(self._run(job, task, running), name=f"job-{job}")
 
@@ -109,6 +122,7 @@ class JobRunner:
     def finish(self, job: int) -> None:
         if (running := self._running.get(job)) is not None:
             running.feed.finish()
+            running.owes = True
             self._wait_for(running)
 
     def cancel(self, job: int) -> None:
@@ -125,8 +139,7 @@ class JobRunner:
     async def _run(self, job: int, task: Task, running: Running) -> None:
         try:
             async with asyncio.timeout(None) as running.patience:
-                if not isinstance(task, Transcribe | Synthesize):
-                    self._wait_for(running)
+                self._wait_for(running)
                 await self._work(job, task, running)
             await self._told(JobEnded(job=job))
         except EngineError as error:
@@ -144,8 +157,8 @@ class JobRunner:
             self._running.pop(job, None)
 
     def _wait_for(self, running: Running) -> None:
-        """From now on the engine owes us something."""
-        if running.patience is not None and not running.patience.expired():
+        """From now on the engine owes us something, if it does."""
+        if running.owes and running.patience is not None and not running.patience.expired():
             running.patience.reschedule(asyncio.get_running_loop().time() + self._patience_s)
 
     async def _work(self, job: int, task: Task, running: Running) -> None:
@@ -191,6 +204,14 @@ class JobRunner:
                     prompt=wanted.prompt if wanted else None,
                 )
                 return engines.stt.transcribe(feed, options)
+            case Translate() if engines.translator is not None:
+                wishes = TranslationOptions(
+                    model=task.model,
+                    language=task.language,
+                    transcription=task.transcription,
+                    context=task.context,
+                )
+                return engines.translator.translate(feed, wishes)
             case Reply() if engines.llm is not None:
                 return engines.llm.reply(task.items, reply_options(task))
             case Synthesize() if engines.tts is not None:

@@ -15,6 +15,7 @@ from vivavoz.engines.ports import EngineError, Engines
 from vivavoz.session.effects import Reply
 from vivavoz.session.tools import offer
 from vivavoz.wire.options import SessionOptions
+from vivavoz.wire.translation import TranslationOptions
 
 log = logging.getLogger("vivavoz.call.preparing")
 
@@ -29,9 +30,11 @@ class Preparing:
         self._options: SessionOptions | None = None
         self._read: tuple[Any, ...] | None = None
 
-    def follow(self, options: SessionOptions) -> None:
+    def follow(self, options: SessionOptions | TranslationOptions) -> None:
         """Cheap where nothing has changed that the model would read."""
-        if options is self._options or options.type != "realtime" or not hasattr(self._llm, "prepare"):
+        if options is self._options or isinstance(options, TranslationOptions):
+            return
+        if options.type != "realtime" or not hasattr(self._llm, "prepare"):
             return
         read = (options.model, options.instructions, options.tools, options.tool_choice)
         self._options = options

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
+import msgspec
+
 from vivavoz.call.call import Call
 from vivavoz.call.listing import Listing
 from vivavoz.call.prompts import Prompts
@@ -16,15 +18,18 @@ from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.stages import StageListener
 from vivavoz.call.tap import OpenTap
-from vivavoz.call.trace import SCHEMA, Head, TraceWriter
+from vivavoz.call.trace import SCHEMA, AnyHead, Head, TraceWriter, TranslationHead
+from vivavoz.call.translation import TranslationCall, translation_of
 from vivavoz.engines.ports import Engines, ToolServers
 from vivavoz.media import denoise
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
+from vivavoz.session.translation.session import TranslationSession
 from vivavoz.wire.errors import invalid_value
 from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch, effective_session
+from vivavoz.wire.translation import TranslationPatch
 from vivavoz.wire.rest import CallEntry
 
 log = logging.getLogger("vivavoz.call")
@@ -136,8 +141,7 @@ class CallRegistry:
                 f"The model '{options.model}' has no recogniser of its own: it cannot transcribe.", "type"
             )
         number = self._opened + 1
-        fixed = number.to_bytes(16, "big") if self._settings.deterministic else None
-        seed = fixed or secrets.token_bytes(16)
+        seed = self._seed(number)
         duration = self._settings.session_seconds
         if grant is not None and grant.max_seconds is not None:
             duration = min(duration, grant.max_seconds)
@@ -147,14 +151,13 @@ class CallRegistry:
             voices=self._settings.voices,
             reduces_noise=denoise.available(),
             duration_s=duration,
-            expires_at=_FIXED_EXPIRY if fixed else int(time.time() + duration),
+            expires_at=self._expires_at(duration),
             input_ms=self._settings.input_ms,
             model_given=model is not None,
             sees=bool(getattr(engines.llm, "sees", False)),
             mcp=self._tool_servers is not None,
         )
-        digits = f"{number:0{_ID_HEX - len(self._tag)}x}" if fixed else secrets.token_hex(16)
-        call_id = f"rtc_{(self._tag + digits)[:_ID_HEX]}"
+        call_id = self._call_id(number)
         core = Session(options, Ids(seed=seed), settings, session_id=session_id)
         head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings)
         tap = self._open_tap(number, call_id) if self._open_tap is not None else None
@@ -172,13 +175,65 @@ class CallRegistry:
         )
         if self._listener is not None:
             call.stages.listen(self._listener(call_id))
-        self._opened = number
-        self._calls[call_id] = call
-        task = asyncio.create_task(call.run(), name=call_id)
-        self._tasks[call_id] = task
-        task.add_done_callback(lambda _: self._forget(call_id))
-        log.info("call %s begins (%.120r%s)", call_id, options.model, f", {client}" if client else "")
+        self._begin(number, call, options.model, client)
         return call
+
+    def open_translation(
+        self,
+        session: TranslationPatch | None,
+        model: str,
+        *,
+        session_id: str | None = None,
+        client: str = "",
+    ) -> Call:
+        """A new call that translates; raises as :meth:`open` does."""
+        if self._draining or len(self._calls) >= self._settings.sessions:
+            raise AtCapacity
+        try:
+            engines = self._engines_for(model).for_call()
+        except KeyError:
+            raise UnknownModel(model) from None
+        options, settings = translation_of(session, model, engines)
+        number = self._opened + 1
+        duration = self._settings.session_seconds
+        settings = msgspec.structs.replace(
+            settings,
+            duration_s=duration,
+            expires_at=self._expires_at(duration),
+            input_ms=self._settings.input_ms,
+        )
+        seed, call_id = self._seed(number), self._call_id(number)
+        core = TranslationSession(options, Ids(seed=seed), settings, session_id=session_id)
+        head = TranslationHead(
+            schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings
+        )
+        tap = self._open_tap(number, call_id) if self._open_tap is not None else None
+        call = TranslationCall(
+            call_id, core, engines, self._settings, trace=self._trace(call_id, head), tap=tap
+        )
+        if self._listener is not None:
+            call.stages.listen(self._listener(call_id))
+        self._begin(number, call, model, client)
+        return call
+
+    def _begin(self, number: int, call: Call, model: str, client: str) -> None:
+        self._opened = number
+        self._calls[call.id] = call
+        task = asyncio.create_task(call.run(), name=call.id)
+        self._tasks[call.id] = task
+        task.add_done_callback(lambda _: self._forget(call.id))
+        log.info("call %s begins (%.120r%s)", call.id, model, f", {client}" if client else "")
+
+    def _seed(self, number: int) -> bytes:
+        return number.to_bytes(16, "big") if self._settings.deterministic else secrets.token_bytes(16)
+
+    def _expires_at(self, seconds: float) -> int:
+        return _FIXED_EXPIRY if self._settings.deterministic else int(time.time() + seconds)
+
+    def _call_id(self, number: int) -> str:
+        fixed = self._settings.deterministic
+        digits = f"{number:0{_ID_HEX - len(self._tag)}x}" if fixed else secrets.token_hex(16)
+        return f"rtc_{(self._tag + digits)[:_ID_HEX]}"
 
     async def drain(self, timeout_s: float) -> None:
         """Take no more calls; give those alive ``timeout_s`` to end by themselves."""
@@ -202,7 +257,7 @@ class CallRegistry:
         if self._calls.pop(call_id, None) is not None:
             log.info("call %s is over", call_id)
 
-    def _trace(self, call_id: str, head: Head) -> TraceWriter | None:
+    def _trace(self, call_id: str, head: AnyHead) -> TraceWriter | None:
         folder = self._settings.trace_dir
         if folder is None:
             return None

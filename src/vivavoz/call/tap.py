@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from vivavoz.transports.port import Transport
-from vivavoz.wire.server_events import ServerEvent
+from vivavoz.wire.translation import AnyServerEvent
 
 
 class Tap(Protocol):
@@ -21,7 +21,7 @@ class Tap(Protocol):
         """A client's message, whatever it is. ``sender``: ``t1`` is the connection that came first."""
         ...
 
-    def sent(self, event: ServerEvent, to: str | None) -> None:
+    def sent(self, event: AnyServerEvent, to: str | None) -> None:
         """Before it goes to its connections. ``to`` None: every connection. Sound that a media path plays
         is not told."""
         ...

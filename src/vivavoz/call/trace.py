@@ -13,23 +13,27 @@ from typing import BinaryIO
 
 import msgspec
 
+from vivavoz.call.core import Core
 from vivavoz.session.effects import Effect
 from vivavoz.session.ids import Ids
-from vivavoz.session.inputs import Input
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
+from vivavoz.session.translation.inputs import AnyInput
+from vivavoz.session.translation.session import TranslationSession
+from vivavoz.session.translation.state import TranslationSettings
 from vivavoz.wire.options import SessionOptions
+from vivavoz.wire.translation import TranslationOptions
 
 log = logging.getLogger("vivavoz.call.trace")
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 class TraceError(ValueError):
     """Not a trace, or one of another version."""
 
 
-class Head(msgspec.Struct, frozen=True):
+class Head(msgspec.Struct, frozen=True, tag="conversation"):
     """Everything besides its inputs that a session is made of."""
 
     schema: int
@@ -42,22 +46,42 @@ class Head(msgspec.Struct, frozen=True):
         return Session(self.options, Ids(seed=self.seed), self.settings, session_id=self.session_id)
 
 
+class TranslationHead(msgspec.Struct, frozen=True, tag="translation"):
+    """The same of a translation session."""
+
+    schema: int
+    seed: bytes
+    session_id: str | None
+    options: TranslationOptions
+    settings: TranslationSettings
+
+    def session(self) -> TranslationSession:
+        ids = Ids(seed=self.seed)
+        return TranslationSession(self.options, ids, self.settings, session_id=self.session_id)
+
+
+AnyHead = Head | TranslationHead
+
+
 class Step(msgspec.Struct, frozen=True):
     now: float
-    input: Input
+    input: AnyInput
+
+
+_head: msgspec.msgpack.Decoder[AnyHead] = msgspec.msgpack.Decoder(AnyHead)
 
 
 class TraceWriter:
     """One file, one step after the other. A full disk or bound ends the trace, never the call."""
 
-    def __init__(self, path: Path, head: Head, limit: int) -> None:
+    def __init__(self, path: Path, head: AnyHead, limit: int) -> None:
         self._encoder = msgspec.msgpack.Encoder()
         self._left = limit
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._file: BinaryIO | None = open(path, "xb", opener=_private)  # noqa: SIM115 - closed by close()
         self._write(head)
 
-    def step(self, now: float, input: Input) -> None:
+    def step(self, now: float, input: AnyInput) -> None:
         self._write(Step(now, input))
 
     def close(self) -> None:
@@ -65,7 +89,7 @@ class TraceWriter:
             self._file.close()
             self._file = None
 
-    def _write(self, record: Head | Step) -> None:
+    def _write(self, record: AnyHead | Step) -> None:
         if self._file is None:
             return
         data = self._encoder.encode(record)
@@ -83,11 +107,11 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def read(path: Path) -> tuple[Head, Iterator[Step]]:
+def read(path: Path) -> tuple[AnyHead, Iterator[Step]]:
     """A trace's head and steps. Raises :class:`TraceError`, ``OSError``."""
     records = _records(path)
     try:
-        head = msgspec.msgpack.decode(next(records), type=Head)
+        head: AnyHead = _head.decode(next(records))
     except StopIteration:
         raise TraceError(f"{path} is not a trace: it is empty") from None
     except (TraceError, msgspec.DecodeError):
@@ -100,7 +124,7 @@ def read(path: Path) -> tuple[Head, Iterator[Step]]:
 def replay(path: Path) -> Iterator[tuple[Step, list[Effect]]]:
     """The same session once more, step by step."""
     head, steps = read(path)
-    session = head.session()
+    session: Core = head.session()
     for step in steps:
         yield step, session.step(step.now, step.input)
 

@@ -22,9 +22,10 @@ from vivavoz.call.stages import (
 )
 from vivavoz.session import effects, inputs
 from vivavoz.session.effects import Effect
-from vivavoz.session.inputs import Input
+from vivavoz.session.translation.inputs import AnyInput
 from vivavoz.wire import server_events as ev
 from vivavoz.wire.base import tag_of
+from vivavoz.wire.translation import TranslationSessionCreated, TranslationSessionUpdated
 
 log = logging.getLogger("vivavoz.call")
 
@@ -40,6 +41,7 @@ _KINDS: dict[type, JobKind] = {
     effects.Reply: "llm",
     effects.Converse: "speech_to_speech",
     effects.Synthesize: "tts",
+    effects.Translate: "translation",
     effects.ListTools: "mcp_list",
     effects.CallTool: "mcp_call",
 }
@@ -92,10 +94,10 @@ class StageWatch:
         if not self._listeners:
             self._forget()
 
-    def step(self, now: float, input: Input, done: list[Effect], voiced: int) -> None:
+    def step(self, now: float, input: AnyInput, done: list[Effect], voiced: int) -> None:
         """``voiced``: the session's, after the step."""
         kind = type(input)
-        if kind is inputs.Attached and input.kind == "webrtc":  # type: ignore[union-attr]
+        if isinstance(input, inputs.Attached) and input.kind == "webrtc":
             self._plays = True
         if not self._listeners:
             return
@@ -387,6 +389,8 @@ _EFFECTS: dict[type, Any] = {
     effects.CancelJob: StageWatch._cancelled,
     ev.SessionCreated: StageWatch._configured,
     ev.SessionUpdated: StageWatch._configured,
+    TranslationSessionCreated: StageWatch._configured,
+    TranslationSessionUpdated: StageWatch._configured,
     ev.SpeechStarted: StageWatch._speech_started,
     ev.SpeechStopped: StageWatch._speech_stopped,
     ev.InputAudioBufferCommitted: StageWatch._committed,

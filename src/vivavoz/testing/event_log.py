@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal
 import msgspec
 
 from vivavoz.wire.codec import encode
-from vivavoz.wire.server_events import ServerEvent
+from vivavoz.wire.translation import AnyServerEvent
 
 log = logging.getLogger("vivavoz.testing")
 
@@ -115,7 +115,7 @@ class CallLog:
     def received(self, sender: str, data: str | bytes) -> None:
         self._add("client", _without_credentials(_read(data)), sender)
 
-    def sent(self, event: ServerEvent, to: str | None) -> None:
+    def sent(self, event: AnyServerEvent, to: str | None) -> None:
         self._add("server", msgspec.json.decode(encode(event)), to)
 
     def closed(self, code: int) -> None:

@@ -18,7 +18,7 @@ from vivavoz.testing.event_log import CallLog, EventLog
 from vivavoz.testing.lossy import LossyEngine
 from vivavoz.transports.port import Transport
 from vivavoz.transports.websocket import WebSocketTransport
-from vivavoz.wire.server_events import ServerEvent
+from vivavoz.wire.translation import AnyServerEvent
 
 
 class Harness:
@@ -109,7 +109,7 @@ class CallTap:
         if self._log is not None and not self._dropped:
             self._log.received(sender, data)
 
-    def sent(self, event: ServerEvent, to: str | None) -> None:
+    def sent(self, event: AnyServerEvent, to: str | None) -> None:
         limit = self._drop.after_events if self._drop is not None else None
         if limit is not None and self._sent >= limit:
             self._break()

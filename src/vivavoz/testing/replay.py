@@ -20,6 +20,7 @@ import msgspec
 from vivavoz.call import trace
 from vivavoz.session import effects
 from vivavoz.session.inputs import Received, Refused
+from vivavoz.session.translation.inputs import Asked
 from vivavoz.wire.codec import plain
 
 _KEYS = (
@@ -70,7 +71,7 @@ def read_call(path: Path) -> Iterator[Shown]:
             ) from error
         began = step.now if began is None else began
         at = round(step.now - began, 3)
-        if isinstance(step.input, Received):
+        if isinstance(step.input, Received | Asked):
             yield Shown(at, "client", plain(step.input.event))
         elif isinstance(step.input, Refused):
             yield Shown(at, "client", {"type": "(not an event)", "code": step.input.code})

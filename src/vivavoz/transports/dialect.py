@@ -16,7 +16,7 @@ from vivavoz.wire.beta.incoming import to_ga
 from vivavoz.wire.beta.outgoing import to_beta
 from vivavoz.wire.codec import encode
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.server_events import ServerEvent
+from vivavoz.wire.translation import AnyServerEvent
 
 
 class Dialect(Protocol):
@@ -27,7 +27,7 @@ class Dialect(Protocol):
         """
         ...
 
-    def outgoing(self, event: ServerEvent) -> Sequence[bytes]:
+    def outgoing(self, event: AnyServerEvent) -> Sequence[bytes]:
         """The messages (JSON) that tell this client of ``event``: one, none or several."""
         ...
 
@@ -38,7 +38,7 @@ class Ga:
     def incoming(self, data: str | bytes) -> str | bytes:
         return data
 
-    def outgoing(self, event: ServerEvent) -> Sequence[bytes]:
+    def outgoing(self, event: AnyServerEvent) -> Sequence[bytes]:
         return (encode(event),)
 
 
@@ -53,7 +53,7 @@ class Beta:
     def incoming(self, data: str | bytes) -> str | bytes:
         return to_ga(data)
 
-    def outgoing(self, event: ServerEvent) -> Sequence[bytes]:
+    def outgoing(self, event: AnyServerEvent) -> Sequence[bytes]:
         return [self._encode(message) for message in to_beta(event, self._conversation_id)]
 
 

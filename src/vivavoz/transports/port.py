@@ -13,7 +13,7 @@ from vivavoz.media.ports import Played
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
-from vivavoz.wire.server_events import ServerEvent
+from vivavoz.wire.translation import AnyServerEvent
 
 TransportKind = Literal["websocket", "webrtc", "sideband"]
 """``websocket``: events with audio inside. ``webrtc``: the server owns playout. ``sideband``: events only."""
@@ -30,10 +30,10 @@ class Transport(Protocol):
         """Which of the call's events it is sent."""
         ...
 
-    def send(self, event: ServerEvent, output_format: AudioFormat | None = None) -> None:
+    def send(self, event: AnyServerEvent, output_format: AudioFormat | None = None) -> None:
         """Put one event into the bounded outbox. ``response.output_audio.delta`` carries 24 kHz PCM in
-        ``delta``: a WebSocket encodes it in ``output_format``, WebRTC plays it, a sideband drops it. A full
-        outbox closes this transport (1013) and disturbs no other."""
+        ``delta``: a WebSocket encodes it in ``output_format``, WebRTC plays it, a sideband drops it. So does
+        ``session.output_audio.delta``. A full outbox closes this transport (1013) and disturbs no other."""
         ...
 
     def end_audio(self, item_id: str) -> None:

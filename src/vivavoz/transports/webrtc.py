@@ -12,7 +12,8 @@ from vivavoz.transports.filtering import EventFilter
 from vivavoz.transports.port import Attachment, Transport, TransportKind
 from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
-from vivavoz.wire.server_events import OutputAudioDelta, ServerEvent
+from vivavoz.wire.server_events import OutputAudioDelta
+from vivavoz.wire.translation import SPOKEN_TAG, AnyServerEvent, TranslatedAudioDelta
 
 log = logging.getLogger("vivavoz.transports.webrtc")
 
@@ -71,11 +72,14 @@ class WebRtcTransport:
     def queued_ms(self) -> int:
         return self._media.queued_ms if self._media is not None and not self._closed else 0
 
-    def send(self, event: ServerEvent, output_format: AudioFormat | None = None) -> None:
+    def send(self, event: AnyServerEvent, output_format: AudioFormat | None = None) -> None:
         if self._media is None or self._closed:
             return
         if isinstance(event, OutputAudioDelta):
-            self._play(self._media, event)
+            self._play(self._media, event.delta, event.item_id)
+            return
+        if isinstance(event, TranslatedAudioDelta):
+            self._play(self._media, event.delta, SPOKEN_TAG)
             return
         shown = self._filter.shown(event)
         if shown is None:
@@ -99,9 +103,9 @@ class WebRtcTransport:
                 self._media.close(reason)
             self._lost(reason)
 
-    def _play(self, media: MediaCall, event: OutputAudioDelta) -> None:
+    def _play(self, media: MediaCall, pcm: bytes, tag: str) -> None:
         try:
-            media.write(event.delta, event.item_id)
+            media.write(pcm, tag)
         except PlayoutFull as error:
             log.error("call %s: %s", self._name, error)
             self.close(1013, "Too much sound is waiting to be played.")

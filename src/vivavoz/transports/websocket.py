@@ -22,7 +22,8 @@ from vivavoz.transports.dialect import GA, Dialect, deliver
 from vivavoz.transports.port import Attachment
 from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
-from vivavoz.wire.server_events import OutputAudioDelta, ServerEvent
+from vivavoz.wire.server_events import OutputAudioDelta
+from vivavoz.wire.translation import AnyServerEvent
 
 log = logging.getLogger("vivavoz.transports.websocket")
 
@@ -71,7 +72,7 @@ class WebSocketTransport:
     def filter(self) -> Filter:
         return "off"
 
-    def send(self, event: ServerEvent, output_format: AudioFormat | None = None) -> None:
+    def send(self, event: AnyServerEvent, output_format: AudioFormat | None = None) -> None:
         if self._closing is not None:
             return
         if isinstance(event, OutputAudioDelta):

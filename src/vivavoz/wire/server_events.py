@@ -405,6 +405,6 @@ WEBRTC_FILTER = frozenset(
 """What a browser gets under ``webrtcfilter=on`` (Azure), so that it never sees the instructions."""
 
 
-def event_type(event: ServerEvent) -> str:
+def event_type(event: Data) -> str:
     """The event's ``type`` on the wire."""
     return tag_of(type(event))

@@ -10,12 +10,12 @@ from vivavoz.wire.beta.tables import RESPONSE, SERVER_EVENTS, SESSION, TRANSCRIP
 from vivavoz.wire.beta.values import TEMPERATURE, format_to_beta, modalities_to_beta, voice_to_beta
 from vivavoz.wire.codec import plain
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.server_events import ServerEvent
+from vivavoz.wire.translation import AnyServerEvent
 
 
-def to_beta(event: ServerEvent, conversation_id: str) -> list[dict[str, Any]]:
+def to_beta(event: AnyServerEvent, conversation_id: str) -> list[dict[str, Any]]:
     """What a beta client is sent for ``event``: nothing where the beta had no such event or item, and
-    ``conversation.created`` after ``session.created``."""
+    ``conversation.created`` after ``session.created``. Never a translation's: the beta had none."""
     members = plain(event)
     kind = members["type"]
     name = SERVER_EVENTS.get(kind)
