@@ -15,6 +15,8 @@ class Service(Struct, frozen=True, kw_only=True):
     """Unix sockets of the workers; a call is opened at each in turn, and found through any."""
     key: str
     """Made at every start for the application alone."""
+    strict_azure: bool = False
+    """It speaks as Azure does and no more: so does the application with it."""
 
     def __repr__(self) -> str:
         return f"Service(sockets={self.sockets})"

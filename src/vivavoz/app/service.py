@@ -168,8 +168,7 @@ def build(
     upstream, entra = build_upstream(
         config,
         environment,
-        sockets=plan.service.sockets if plan.service else (),
-        service_key=plan.service.key if plan.service else None,
+        service=plan.service,
         token_source=token_source,
     )
     profiles = _profiles(config)

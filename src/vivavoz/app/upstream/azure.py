@@ -33,10 +33,10 @@ def audience_of(endpoint: str) -> str:
 
 
 class Azure(Realtime):
-    def __init__(self, http: Http, endpoint: str) -> None:
-        """``endpoint``: where browsers reach the resource."""
+    def __init__(self, http: Http, endpoint: str, name: str = "azure") -> None:
+        """``endpoint``: where browsers reach the resource; empty: where they reach the application."""
         browser_url = f"{endpoint.rstrip('/')}{PREFIX}/realtime/calls"
-        super().__init__("azure", http, PREFIX, browser_url, ABILITIES)
+        super().__init__(name, http, PREFIX, browser_url, ABILITIES)
 
     async def connect(
         self, offer: str, session: Mapping[str, Any], *, filtered: Filter, grant: Mapping[str, Any] | None

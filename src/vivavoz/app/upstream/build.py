@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from vivavoz.app.config import App
 from vivavoz.app.errors import SetupError
+from vivavoz.app.plan import Service
 from vivavoz.app.secrets import AZURE_KEY, OPENAI_KEY, VIVAVOZ_KEY, secret
 from vivavoz.app.upstream import azure, openai
 from vivavoz.app.upstream.credentials import Credential, Key
@@ -25,14 +26,13 @@ def build_upstream(
     config: App,
     environment: Mapping[str, str],
     *,
-    sockets: Sequence[str] = (),
-    service_key: str | None = None,
+    service: Service | None = None,
     token_source: TokenSource | None = None,
 ) -> tuple[Built, Entra | None]:
     """The upstream, and the Entra credential that wants to be kept fresh, where there is one.
 
-    ``sockets`` and ``service_key``: how our own service is reached on this machine. ``token_source``: in
-    place of ``DefaultAzureCredential``. Raises SetupError.
+    ``service``: our own, on this machine. ``token_source``: in place of ``DefaultAzureCredential``. Raises
+    SetupError.
     """
     if config.filter == "strict" and config.upstream != "vivavoz":
         raise SetupError(f"app.filter: 'strict' is of vivavoz only; {config.upstream} has no such filter")
@@ -42,7 +42,7 @@ def build_upstream(
         raise SetupError("app.credential: 'entra' is for Azure; app.upstream is not 'azure'")
     match config.upstream:
         case "vivavoz":
-            return _vivavoz(config, environment, sockets, service_key), None
+            return _vivavoz(config, environment, service), None
         case "openai":
             endpoint = _endpoint(config.endpoint or openai.ENDPOINT)
             key = secret(environment, OPENAI_KEY)
@@ -52,16 +52,15 @@ def build_upstream(
     return _azure(config, environment, token_source)
 
 
-def _vivavoz(
-    config: App, environment: Mapping[str, str], sockets: Sequence[str], service_key: str | None
-) -> Vivavoz:
+def _vivavoz(config: App, environment: Mapping[str, str], service: Service | None) -> Built:
     if config.endpoint is None:
-        if not sockets:
+        if service is None or not service.sockets:
             raise SetupError("app.endpoint: where is the service? For example http://127.0.0.1:8080")
-        return Vivavoz([Http("http://localhost", Key(service_key), socket=path) for path in sockets])
+        workers = [Http("http://localhost", Key(service.key), socket=path) for path in service.sockets]
+        return azure.Azure(workers[0], "", "vivavoz") if service.strict_azure else Vivavoz(workers)
     # Its own network is the operator's to judge; a hosted service's is not.
     endpoint = _endpoint(config.endpoint, plain=True)
-    http = Http(endpoint, Key(service_key or secret(environment, VIVAVOZ_KEY)))
+    http = Http(endpoint, Key(secret(environment, VIVAVOZ_KEY)))
     return Vivavoz([http], f"{endpoint}{PREFIX}/realtime/calls")
 
 
