@@ -24,6 +24,7 @@ What happens (every effect of it must be listed before the next one)::
     job 2 finishes max_output_tokens                RepliedFinish
     job 3 speaks 500ms "Hello"                      Synthesized
     job 1 hears "Hel" / job 1 heard "Hello"         Transcribed, growing / final
+    job 1 heard "Hello" '{segments: [...]}'         the same, with more members
     job 4 judges 0.9                                Judged
     job 5 lists '[{name: add, input_schema: {}}]'   ToolsListed
     job 6 returns "3"                               ToolReturned
@@ -368,8 +369,11 @@ def _result(job: str, verb: str, *words: str) -> inputs.Input:
             return inputs.RepliedFinish(job=number, reason=reason)  # type: ignore[arg-type]
         case "speaks", (length, text):
             return inputs.Synthesized(job=number, pcm=bytes(ms(length) * BYTES_PER_MS), text=text)
-        case (("hears" | "heard"), (text,)):
-            return inputs.Transcribed(job=number, text=text, final=verb == "heard")
+        case (("hears" | "heard"), (text, *more)):
+            members = {"what": "Transcribed", "job": number, "text": text, "final": verb == "heard"}
+            for mapping in more:
+                members |= yaml.safe_load(mapping)
+            return msgspec.convert(members, inputs.Transcribed)
         case "judges", (probability,):
             return inputs.Judged(job=number, probability=float(probability))
         case "lists", (tools,):

@@ -202,6 +202,7 @@ class JobRunner:
                     model=wanted.model if wanted else None,
                     language=wanted.language if wanted else None,
                     prompt=wanted.prompt if wanted else None,
+                    logprobs=task.logprobs,
                 )
                 return engines.stt.transcribe(feed, options)
             case Translate() if engines.translator is not None:
@@ -242,7 +243,13 @@ def _input(job: int, result: Any) -> Input:
         case Speech():
             return Synthesized(job=job, pcm=result.pcm, text=result.text)
         case Transcript():
-            return Transcribed(job=job, text=result.text, final=result.final)
+            return Transcribed(
+                job=job,
+                text=result.text,
+                final=result.final,
+                logprobs=result.logprobs,
+                segments=result.segments,
+            )
         case ToolCallDelta():
             return RepliedCall(job=job, index=result.index, name=result.name, arguments=result.arguments)
         case Usage():

@@ -150,6 +150,7 @@ class CallRegistry:
             judges_turns=engines.turn is not None,
             voices=self._settings.voices,
             reduces_noise=denoise.available(),
+            logprobs=bool(getattr(engines.stt, "gives_logprobs", False)),
             duration_s=duration,
             expires_at=self._expires_at(duration),
             input_ms=self._settings.input_ms,

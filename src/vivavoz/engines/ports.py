@@ -21,6 +21,7 @@ import msgspec
 
 from vivavoz.wire.items import Item
 from vivavoz.wire.mcp import ListedTool, McpFailure
+from vivavoz.wire.transcription import LogProb, Segment
 
 SAMPLE_RATE = 24_000
 """Samples per second of every PCM buffer that crosses a port (Hz)."""
@@ -87,6 +88,8 @@ class SttOptions(msgspec.Struct, frozen=True, kw_only=True):
     language: str | None = None
     """ISO 639-1, or None for the engine's own choice."""
     prompt: str | None = None
+    logprobs: bool = False
+    """Say how sure you are of each token; asked only of an engine that offers it."""
 
 
 class Transcript(msgspec.Struct, frozen=True):
@@ -98,9 +101,15 @@ class Transcript(msgspec.Struct, frozen=True):
 
     text: str
     final: bool = False
+    logprobs: list[LogProb] | None = None
+    """Of the tokens of ``text``, where they were asked for."""
+    segments: list[Segment] = []
+    """With the final text: who said what, where the engine tells speakers apart."""
 
 
 class Stt(Protocol):
+    """One that can say how sure it is of what it heard says so: ``gives_logprobs = True``."""
+
     def transcribe(self, audio: AsyncIterator[bytes], options: SttOptions) -> AsyncIterator[Transcript]:
         """Transcribe one utterance; ``audio`` ends when the turn does."""
         ...

@@ -23,6 +23,8 @@ class RemoteStage(
     timeout_seconds: Annotated[float, Meta(gt=0)] = 30.0
     images: bool = False
     """A language model that sees: images go along in the conversation."""
+    logprobs: bool = False
+    """Recognition that says how sure it is of each token (``include=["logprobs"]``)."""
 
 
 class EmbeddedStage(

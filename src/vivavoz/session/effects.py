@@ -28,9 +28,11 @@ class Score(Fixed, frozen=True, tag_field="what", tag=True):
 
 
 class Transcribe(Fixed, frozen=True, tag_field="what", tag=True):
-    """Feed: the turn's sound. ``options`` is None where the client asked for no transcription."""
+    """Feed: the turn's sound. ``options`` is None where the client asked for no transcription. ``logprobs``:
+    it wants to know how sure the recogniser is."""
 
     options: Transcription | None
+    logprobs: bool = False
 
 
 class Reply(Fixed, frozen=True, tag_field="what", tag=True):

@@ -7,6 +7,7 @@ from typing import Literal
 from vivavoz.wire.base import Fixed
 from vivavoz.wire.client_events import ClientEvent
 from vivavoz.wire.mcp import ListedTool, McpFailure
+from vivavoz.wire.transcription import LogProb, Segment
 
 Sender = str
 """Which transport something came from; an answer meant for one transport goes back there."""
@@ -58,11 +59,14 @@ class Judged(Fixed, frozen=True, tag_field="what", tag=True):
 
 
 class Transcribed(Fixed, frozen=True, tag_field="what", tag=True):
-    """Words heard; ``final`` text is the whole transcript, the others append."""
+    """Words heard; ``final`` text is the whole transcript, the others append. ``logprobs``: of its tokens;
+    ``segments``: who said what of the whole."""
 
     job: int
     text: str
     final: bool
+    logprobs: list[LogProb] | None = None
+    segments: list[Segment] = []
 
 
 class Counted(Fixed, frozen=True, tag_field="what", tag=True):

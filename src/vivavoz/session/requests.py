@@ -7,9 +7,9 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Any
 
-from vivavoz.session import images, mcp, rules
+from vivavoz.session import images, mcp, rules, transcripts
 from vivavoz.session.conversation import Entry, as_said, check_item, duplicate
-from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score, Transcribe
+from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score
 from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms, to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
@@ -107,6 +107,12 @@ def check_options(settings: Settings, options: SessionOptions) -> None:
             "This server cannot reduce noise: the package 'webrtc-noise-gain' is not installed. Supported "
             "value: null.",
             "audio.input.noise_reduction",
+        )
+    if options.include and not settings.logprobs:
+        raise invalid_value(
+            f"'{options.include[0]}' is not available: the recogniser of this server does not say how sure "
+            "it is. Supported values: null and [].",
+            "include",
         )
 
 
@@ -264,7 +270,7 @@ def _listen(state: State, out: Output, entry: Entry, sound: bytes) -> None:
     if state.settings.plan == "converse":
         state.conversation.keep_audio(entry, sound)
         return
-    task = Transcribe(options=state.options.audio.input.transcription)
+    task = transcripts.task(state)
     entry.transcription = state.jobs.start(out, Kind.TRANSCRIBE, str(entry.item.id), task)
     out.do(FeedAudio(job=entry.transcription, pcm=sound))
     out.do(FinishJob(job=entry.transcription))

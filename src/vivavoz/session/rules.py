@@ -18,7 +18,6 @@ from vivavoz.session.effects import (
     Reply,
     Synthesize,
     Task,
-    Transcribe,
 )
 from vivavoz.session.input_audio import to_ms, to_samples
 from vivavoz.session.jobs import Kind
@@ -69,7 +68,7 @@ def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
     if rule.interrupt_response:
         interrupt(state, out)
     if state.settings.plan == "cascade":
-        task = Transcribe(options=state.options.audio.input.transcription)
+        task = transcripts.task(state)
         spoke.transcription = state.jobs.start(out, Kind.TRANSCRIBE, spoke.item_id, task)
         feed_turn(state, out, spoke, state.turn.scored)
 
@@ -118,7 +117,7 @@ def commit(state: State, out: Output, end: int) -> str:
     if spoke is None:
         spoke = Spoke(item_id=out.ids.next("item"), start=state.audio.start, fed=state.audio.start)
         if state.settings.plan == "cascade":
-            task = Transcribe(options=state.options.audio.input.transcription)
+            task = transcripts.task(state)
             spoke.transcription = state.jobs.start(out, Kind.TRANSCRIBE, spoke.item_id, task)
     state.jobs.cancel(out, spoke.judge)
     item = Message(id=spoke.item_id, role="user", status="completed", content=[InputAudio(transcript=None)])

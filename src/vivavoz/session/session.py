@@ -198,20 +198,20 @@ def _transcribed(state: State, out: Output, input: inputs.Transcribed) -> None:
     elif job.kind is not Kind.TRANSCRIBE:
         return
     elif not input.final:
-        transcripts.hear(state, out, job.owner, input.text)
+        transcripts.hear(state, out, job.owner, input.text, input.logprobs)
     else:
-        _understood(state, out, input.job, input.text)
+        _understood(state, out, input)
 
 
-def _understood(state: State, out: Output, job: int, text: str) -> None:
-    owner = state.jobs.live[job].owner
+def _understood(state: State, out: Output, input: inputs.Transcribed) -> None:
+    owner = state.jobs.live[input.job].owner
     entry = state.conversation.get(owner)
     if entry is None:
         # The turn is still being spoken: a recogniser must not end before it is told to. Take it as words.
-        transcripts.hear(state, out, owner, text)
+        transcripts.hear(state, out, owner, input.text)
         return
-    state.jobs.end(job)
-    transcripts.complete(state, out, entry, text)
+    state.jobs.end(input.job)
+    transcripts.complete(state, out, entry, input.text, input.logprobs, input.segments)
     rules.begin_waiting(state, out)
     rules.answer(state, out)
 
@@ -223,7 +223,7 @@ def _heard_by_model(state: State, out: Output, job: Job, input: inputs.Transcrib
     for item_id in reversed(state.conversation.order):
         entry = state.conversation.entries[item_id]
         if entry.heard_ms and entry.transcript is None:
-            transcripts.complete(state, out, entry, input.text)
+            transcripts.complete(state, out, entry, input.text, input.logprobs, input.segments)
             return
 
 

@@ -26,6 +26,7 @@ class Settings(Fixed, frozen=True):
     ``input_ms``: the most of the caller's uncommitted sound that is kept.
     ``reduces_noise``: whether what brings the caller's sound can take noise out of it.
     ``model_given``: False where nobody has named a model yet, so that the first update may.
+    ``logprobs``: whether the recogniser can say how sure it is.
     ``mcp``: whether there is anybody to ask MCP servers.
     ``sees``: whether the model takes images.
     ``window``: tokens of the model's context, prompt and answer together; None: not known.
@@ -46,6 +47,7 @@ class Settings(Fixed, frozen=True):
     longest_reply: int = 4_096
     counts: bool = False
     reduces_noise: bool = True
+    logprobs: bool = True
 
 
 class Spoke(Data):

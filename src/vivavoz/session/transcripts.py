@@ -2,27 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from vivavoz.session.conversation import Entry
+from vivavoz.session.effects import Transcribe
 from vivavoz.session.output import Output
 from vivavoz.session.state import State
+from vivavoz.wire.base import UNSET, UnsetType
 from vivavoz.wire.items import InputAudio, Message
 from vivavoz.wire.server_events import (
     TranscriptionCompleted,
     TranscriptionDelta,
     TranscriptionError,
     TranscriptionFailed,
+    TranscriptionSegment,
     TranscriptionUsage,
 )
+from vivavoz.wire.transcription import LogProb, Segment
+
+LOGPROBS = "item.input_audio_transcription.logprobs"
 
 
-def hear(state: State, out: Output, item_id: str, text: str) -> None:
+def task(state: State) -> Transcribe:
+    """What the recogniser is asked for."""
+    wanted = state.options.audio.input.transcription
+    return Transcribe(options=wanted, logprobs=wanted is not None and _wants_logprobs(state))
+
+
+def hear(state: State, out: Output, item_id: str, text: str, logprobs: list[LogProb] | None = None) -> None:
     """More words of a turn, perhaps before it is over."""
     if state.options.audio.input.transcription is not None and text:
         state.partial[item_id] = state.partial.get(item_id, "") + text
-        _delta(state, out, item_id, text)
+        _delta(state, out, item_id, text, logprobs)
 
 
-def complete(state: State, out: Output, entry: Entry, text: str) -> None:
+def complete(
+    state: State,
+    out: Output,
+    entry: Entry,
+    text: str,
+    logprobs: list[LogProb] | None = None,
+    segments: Sequence[Segment] = (),
+) -> None:
     """The whole transcript; authoritative."""
     entry.transcript, entry.transcription = text, None
     item_id = str(entry.item.id)
@@ -30,17 +51,31 @@ def complete(state: State, out: Output, entry: Entry, text: str) -> None:
     if state.options.audio.input.transcription is None:
         return
     if text.startswith(told) and len(text) > len(told):
-        _delta(state, out, item_id, text[len(told) :])
+        # Which tokens make up a rest is not known; of a text that comes at once it is all of them.
+        _delta(state, out, item_id, text[len(told) :], None if told else logprobs)
     if isinstance(entry.item, Message):
         content = [
             InputAudio(transcript=text) if isinstance(p, InputAudio) else p for p in entry.item.content
         ]
         entry.item = Message(id=item_id, role=entry.item.role, status=entry.item.status, content=content)
+    index = audio_index(entry)
+    for segment in segments:
+        out.send(
+            TranscriptionSegment,
+            item_id=item_id,
+            content_index=index,
+            id=out.ids.next("seg"),
+            text=segment.text,
+            speaker=segment.speaker,
+            start=segment.start,
+            end=segment.end,
+        )
     out.send(
         TranscriptionCompleted,
         item_id=item_id,
-        content_index=audio_index(entry),
+        content_index=index,
         transcript=text,
+        logprobs=_shown(state, logprobs),
         usage=TranscriptionUsage(type="duration", seconds=-(-entry.heard_ms // 1000)),
     )
 
@@ -67,7 +102,21 @@ def audio_index(entry: Entry) -> int:
     return 0
 
 
-def _delta(state: State, out: Output, item_id: str, text: str) -> None:
+def _delta(state: State, out: Output, item_id: str, text: str, logprobs: list[LogProb] | None) -> None:
     entry = state.conversation.get(item_id)
     index = audio_index(entry) if entry is not None else 0
-    out.send(TranscriptionDelta, item_id=item_id, content_index=index, delta=text)
+    out.send(
+        TranscriptionDelta,
+        item_id=item_id,
+        content_index=index,
+        delta=text,
+        logprobs=_shown(state, logprobs),
+    )
+
+
+def _wants_logprobs(state: State) -> bool:
+    return LOGPROBS in (state.options.include or ())
+
+
+def _shown(state: State, logprobs: list[LogProb] | None) -> list[LogProb] | UnsetType:
+    return logprobs if logprobs is not None and _wants_logprobs(state) else UNSET

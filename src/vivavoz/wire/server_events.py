@@ -11,6 +11,7 @@ from vivavoz.wire.base import UNSET, Data, UnsetType, tag_of
 from vivavoz.wire.items import AnyItem
 from vivavoz.wire.options import AnySessionObject
 from vivavoz.wire.responses import ResponseObject
+from vivavoz.wire.transcription import LogProb
 
 
 class Error(Data):
@@ -76,6 +77,7 @@ class TranscriptionDelta(Data, tag_field="type", tag="conversation.item.input_au
     item_id: str
     content_index: int
     delta: str
+    logprobs: list[LogProb] | UnsetType = UNSET
 
 
 class TranscriptionUsage(Data):
@@ -93,6 +95,20 @@ class TranscriptionCompleted(
     content_index: int
     transcript: str
     usage: TranscriptionUsage
+    logprobs: list[LogProb] | UnsetType = UNSET
+
+
+class TranscriptionSegment(Data, tag_field="type", tag="conversation.item.input_audio_transcription.segment"):
+    """``start`` and ``end``: seconds. Sent where the recogniser tells speakers apart."""
+
+    event_id: str
+    item_id: str
+    content_index: int
+    id: str
+    text: str
+    speaker: str
+    start: float
+    end: float
 
 
 class TranscriptionError(Data):
@@ -354,6 +370,7 @@ ServerEvent = (
     | ConversationItemDeleted
     | TranscriptionDelta
     | TranscriptionCompleted
+    | TranscriptionSegment
     | TranscriptionFailed
     | InputAudioBufferCommitted
     | InputAudioBufferCleared

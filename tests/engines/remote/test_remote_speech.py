@@ -17,6 +17,7 @@ from vivavoz.engines.ports import EngineError, Speech, SpeechOptions, SttOptions
 from vivavoz.engines.remote import RemoteStt, RemoteTts
 from vivavoz.engines.scripted.voice import say
 from vivavoz.engines.spec import RemoteStage
+from vivavoz.wire.transcription import LogProb
 
 SPEECH = say("moonlight", "alloy", 1.0) + say("serenade", "alloy", 1.0)
 SOUND = (np.arange(24_000) % 4000 - 2000).astype("<i2").tobytes()  # one second
@@ -68,6 +69,35 @@ async def test_an_utterance_is_uploaded_as_wav(fake: FakeOpenAI) -> None:
     with wave.open(io.BytesIO(form["file"])) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 24_000)
         assert file.readframes(file.getnframes()) == SPEECH
+
+
+async def test_log_probabilities_are_asked_for_where_they_are_wanted(fake: FakeOpenAI) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        tokens = [{"token": "Oh", "logprob": -0.25, "bytes": [79, 104]}, {"token": ".", "logprob": -1}]
+        return web.json_response({"text": "Oh.", "logprobs": tokens})
+
+    fake.transcribe = handler
+    assert await hear(fake, SPEECH) == [Transcript("Oh.", final=True)]
+    assert await hear(fake, SPEECH, logprobs=True) == [
+        Transcript("Oh.", final=True, logprobs=[LogProb.of("Oh", -0.25), LogProb.of(".", -1.0)])
+    ]
+    plain, asked = fake.requests
+    assert [name for name in plain if "include" in name] == []
+    assert [asked[name] for name in asked if "include" in name] == ["logprobs"]
+
+
+@pytest.mark.parametrize("given", [None, "none", [{"token": 3, "logprob": 0}], [{"token": "x"}]])
+async def test_log_probabilities_that_are_none_are_left_out(fake: FakeOpenAI, given: Any) -> None:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        return web.json_response({"text": "Oh.", "logprobs": given})
+
+    fake.transcribe = handler
+    assert await hear(fake, SPEECH, logprobs=True) == [Transcript("Oh.", final=True)]
+
+
+def test_only_who_says_so_gives_log_probabilities(fake: FakeOpenAI) -> None:
+    assert RemoteStt(stage(fake, logprobs=True)).gives_logprobs
+    assert not RemoteStt(stage(fake)).gives_logprobs
 
 
 @pytest.mark.parametrize("pcm", [b"", bytes(96_000), SPEECH[:2400]])

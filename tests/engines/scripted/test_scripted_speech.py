@@ -18,6 +18,7 @@ from vivavoz.engines.ports import EngineError, Speech, SpeechOptions, SttOptions
 from vivavoz.engines.scripted import ScriptedEngines
 from vivavoz.engines.scripted.voice import PITCH, say
 from vivavoz.wire.options import VOICES
+from vivavoz.wire.transcription import LogProb, Segment
 
 
 def hear(set_of: ScriptedEngines, *pieces: bytes) -> list[Transcript]:
@@ -53,6 +54,28 @@ def test_spoken_turns_are_heard_in_order_and_noise_uses_up_none() -> None:
     assert hear(call, silence())[-1].text == ""
     assert hear(call, speech())[-1].text == "two"
     assert hear(call, speech())[-1].text == "I said something for about 1 second."
+
+
+def test_the_script_says_how_sure_it_is_and_who_spoke() -> None:
+    call = engines(
+        '[[turn]]\nhears = "Hi. No."\nlogprobs = [-0.5]\n'
+        'segments = [{ speaker = "A", text = "Hi.", start = 0.0, end = 0.5 }]'
+    )
+    assert call.stt is not None
+    wanted = SttOptions(logprobs=True)
+    heard = run_virtual(collect(call.stt.transcribe(feed([speech()]), wanted)))
+    first, second = LogProb.of("Hi.", -0.5), LogProb.of(" No.", 0.0)
+    assert heard == [
+        Transcript("Hi.", logprobs=[first]),
+        Transcript(" No.", logprobs=[second]),
+        Transcript(
+            "Hi. No.",
+            final=True,
+            logprobs=[first, second],
+            segments=[Segment(speaker="A", text="Hi.", start=0.0, end=0.5)],
+        ),
+    ]
+    assert [transcript.logprobs for transcript in hear(call.for_call(), speech())] == [None, None, None]
 
 
 def test_every_call_begins_the_script_anew() -> None:

@@ -67,11 +67,11 @@ def decode_delta(data: Any) -> ReplyDelta:
 
 
 def encode_transcript(transcript: Transcript) -> Any:
-    return [transcript.text, transcript.final]
+    return msgspec.to_builtins(transcript)
 
 
 def decode_transcript(data: Any) -> Transcript:
-    return Transcript(*data)
+    return msgspec.convert(data, Transcript)
 
 
 def encode_speech(speech: Speech) -> Any:

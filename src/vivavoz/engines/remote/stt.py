@@ -12,6 +12,7 @@ from vivavoz.engines.energy_vad import SpeechMeter
 from vivavoz.engines.ports import SAMPLE_RATE, SttOptions, Transcript
 from vivavoz.engines.remote.client import Endpoint
 from vivavoz.engines.spec import RemoteStage
+from vivavoz.wire.transcription import LogProb
 
 LEAST_SPEECH_MS = 100
 """Utterances with less sound than this are not sent: models invent words for silence."""
@@ -35,6 +36,7 @@ class RemoteStt:
 
     def __init__(self, stage: RemoteStage) -> None:
         self._endpoint = Endpoint(stage, "speech recognition")
+        self.gives_logprobs = stage.logprobs
 
     async def close(self) -> None:
         await self._endpoint.close()
@@ -50,16 +52,18 @@ class RemoteStt:
         if meter.voiced_ms < LEAST_SPEECH_MS:
             yield Transcript("", final=True)
             return
-        text = await self._upload(bytes(pcm), options)
-        yield Transcript("" if _is_invented(text, meter.voiced_ms) else text, final=True)
+        heard = await self._upload(bytes(pcm), options)
+        yield Transcript("", final=True) if _is_invented(heard.text, meter.voiced_ms) else heard
 
-    async def _upload(self, pcm: bytes, options: SttOptions) -> str:
+    async def _upload(self, pcm: bytes, options: SttOptions) -> Transcript:
         endpoint = self._endpoint
         request: dict[str, Any] = {"response_format": "json", "extra_headers": endpoint.headers}
         if options.language:
             request["language"] = options.language
         if options.prompt:
             request["prompt"] = options.prompt
+        if options.logprobs:
+            request["include"] = ["logprobs"]
         with endpoint.failures():
             async with asyncio.timeout(endpoint.timeout):
                 answer: Any = await endpoint.client.audio.transcriptions.create(
@@ -68,7 +72,7 @@ class RemoteStt:
         text = answer if isinstance(answer, str) else getattr(answer, "text", None)
         if not isinstance(text, str):
             raise endpoint.not_an_answer()
-        return text.strip()
+        return Transcript(text.strip(), final=True, logprobs=_logprobs(answer) if options.logprobs else None)
 
 
 def to_wav(pcm: bytes) -> bytes:
@@ -80,6 +84,24 @@ def to_wav(pcm: bytes) -> bytes:
         writer.setframerate(SAMPLE_RATE)
         writer.writeframes(pcm)
     return file.getvalue()
+
+
+def _logprobs(answer: Any) -> list[LogProb] | None:
+    """As the endpoint gives them; None where it gives none, or something else."""
+    given = getattr(answer, "logprobs", None)
+    if not isinstance(given, list):
+        return None
+    found = []
+    for each in given:
+        token, logprob = getattr(each, "token", None), getattr(each, "logprob", None)
+        if not isinstance(token, str) or not isinstance(logprob, int | float):
+            return None
+        raw = getattr(each, "bytes", None)
+        if isinstance(raw, list) and all(isinstance(byte, int | float) for byte in raw):
+            found.append(LogProb(token=token, logprob=float(logprob), bytes=[int(byte) for byte in raw]))
+        else:
+            found.append(LogProb.of(token, float(logprob)))
+    return found
 
 
 def _is_invented(text: str, voiced_ms: float) -> bool:

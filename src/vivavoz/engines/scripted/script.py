@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from vivavoz.engines.scripted.faults import Faults
+from vivavoz.wire.transcription import Segment
 
 Milliseconds = Annotated[float, Meta(ge=0, le=600_000)]
 Probability = Annotated[float, Meta(ge=0, le=1)]
@@ -97,6 +98,11 @@ class Turn(Step, frozen=True):
 
     hears: str | None = None
     """What recognition makes of it when it is spoken. ``""``: nothing, as for noise."""
+    logprobs: list[Annotated[float, Meta(le=0)]] = []
+    """How sure recognition is of each word of ``hears``, for sessions that want to know; 0, certain, of the
+    words after the last."""
+    segments: list[Segment] = []
+    """Who said what of ``hears``, as a recogniser tells that knows speakers apart."""
     when: str | None = None
     """Regular expression: this answers whatever it is found in, in any order, any number of times."""
     then: str | list[Step] = []
