@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoz.engines.chat import NO_OUTPUT, drop_oldest, to_chat, to_chat_tool_choice, to_chat_tools
+from vivavoz.engines.chat import NO_OUTPUT, to_chat, to_chat_tool_choice, to_chat_tools
 from vivavoz.wire.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -154,29 +154,6 @@ def test_tool_choice() -> None:
     assert to_chat_tool_choice({"type": "function", "name": "a"}) == nested
 
 
-def test_drop_oldest_keeps_the_lead_the_end_and_whole_exchanges() -> None:
-    items: list[Item] = [
-        user("1"),
-        assistant("2"),
-        user("3"),
-        call("a", "c"),
-        output("c", "4"),
-        assistant("5"),
-        user("6"),
-    ]
-    messages = to_chat(items, "S")
-    assert drop_oldest(messages, lambda _: 1, 99) == messages
-    assert [m["content"] for m in drop_oldest(messages, lambda _: 1, 7)] == ["S", "3", None, "4", "5", "6"]
-    assert [m["content"] for m in drop_oldest(messages, lambda _: 1, 5)] == ["S", "6"]
-    assert [m["content"] for m in drop_oldest(messages, lambda _: 1, 0)] == ["S", "6"]
-
-
-def test_drop_oldest_never_parts_the_last_output_from_its_call() -> None:
-    items: list[Item] = [user("1"), call("a", "c"), call("b", "d"), output("c", "4"), output("d", "5")]
-    kept = drop_oldest(to_chat(items, "S"), lambda _: 1, 2)
-    assert [m["role"] for m in kept] == ["system", "assistant", "tool", "tool"]
-
-
 ids = st.sampled_from(["c1", "c2", "c3"])
 words = st.text(max_size=5)
 any_item = st.one_of(
@@ -187,17 +164,16 @@ any_item = st.one_of(
 )
 
 
-@given(st.lists(any_item, max_size=12), st.integers(0, 12))
-def test_any_items_give_messages_that_a_strict_server_accepts(items: list[Item], budget: int) -> None:
+@given(st.lists(any_item, max_size=12))
+def test_any_items_give_messages_that_a_strict_server_accepts(items: list[Item]) -> None:
     messages = to_chat(items, "S")
-    for kept in (messages, drop_oldest(messages, lambda _: 1, budget)):
-        json.dumps(kept)
-        open_calls: list[str] = []
-        for message in kept:
-            if message["role"] == "tool":
-                assert message["tool_call_id"] == open_calls.pop(0)
-                continue
-            assert not open_calls, "a call is not followed by its output"
-            assert message["content"] or message.get("tool_calls")
-            open_calls = [c["id"] for c in message.get("tool_calls", ())]
-        assert not open_calls
+    json.dumps(messages)
+    open_calls: list[str] = []
+    for message in messages:
+        if message["role"] == "tool":
+            assert message["tool_call_id"] == open_calls.pop(0)
+            continue
+        assert not open_calls, "a call is not followed by its output"
+        assert message["content"] or message.get("tool_calls")
+        open_calls = [c["id"] for c in message.get("tool_calls", ())]
+    assert not open_calls

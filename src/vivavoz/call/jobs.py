@@ -10,6 +10,7 @@ from typing import Any
 
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.engines.ports import (
+    Counts,
     EngineError,
     Engines,
     Finish,
@@ -26,6 +27,7 @@ from vivavoz.engines.ports import (
 from vivavoz.session.effects import (
     CallTool,
     Converse,
+    Count,
     Judge,
     ListTools,
     Reply,
@@ -35,6 +37,7 @@ from vivavoz.session.effects import (
     Translate,
 )
 from vivavoz.session.inputs import (
+    Counted,
     Input,
     JobEnded,
     JobFailed,
@@ -165,6 +168,8 @@ class JobRunner:
         match task:
             case Judge():
                 await self._judge(job, task)
+            case Count():
+                await self._count(job, task)
             case ListTools():
                 await self._told(ToolsListed(job=job, tools=await self._tools.list_tools(task)))
             case CallTool():
@@ -192,6 +197,13 @@ class JobRunner:
         if detector is None:
             raise EngineError("There is no turn detector.", "engine_absent")
         await self._told(Judged(job=job, probability=await detector.judge(task.pcm)))
+
+    async def _count(self, job: int, task: Count) -> None:
+        model = self._engines.speech_to_speech or self._engines.llm
+        if not isinstance(model, Counts):
+            raise EngineError("There is no engine that counts.", "engine_absent")
+        counted = await model.count(task.reply.items, reply_options(task.reply))
+        await self._told(Counted(job=job, items=counted.items, instructions=counted.instructions))
 
     def _results(self, task: Task, feed: Feed) -> AsyncIterator[Any]:
         engines = self._engines

@@ -20,17 +20,18 @@ from vivavoz.call.stages import StageListener
 from vivavoz.call.tap import OpenTap
 from vivavoz.call.trace import SCHEMA, AnyHead, Head, TraceWriter, TranslationHead
 from vivavoz.call.translation import TranslationCall, translation_of
-from vivavoz.engines.ports import Engines, ToolServers
+from vivavoz.engines.ports import Counts, Engines, ToolServers, Window
 from vivavoz.media import denoise
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
 from vivavoz.session.translation.session import TranslationSession
+from vivavoz.wire.base import replace
 from vivavoz.wire.errors import invalid_value
 from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch, effective_session
-from vivavoz.wire.translation import TranslationPatch
 from vivavoz.wire.rest import CallEntry
+from vivavoz.wire.translation import TranslationPatch
 
 log = logging.getLogger("vivavoz.call")
 
@@ -145,6 +146,7 @@ class CallRegistry:
         duration = self._settings.session_seconds
         if grant is not None and grant.max_seconds is not None:
             duration = min(duration, grant.max_seconds)
+        reader = engines.speech_to_speech or engines.llm
         settings = Settings(
             plan="converse" if engines.speech_to_speech is not None and not transcribes else "cascade",
             judges_turns=engines.turn is not None,
@@ -156,8 +158,12 @@ class CallRegistry:
             input_ms=self._settings.input_ms,
             model_given=model is not None,
             sees=bool(getattr(engines.llm, "sees", False)),
+            counts=isinstance(reader, Counts),
             mcp=self._tool_servers is not None,
         )
+        window: Window | None = getattr(reader, "window", None)
+        if window is not None:
+            settings = replace(settings, window=window.tokens, longest_reply=window.output)
         call_id = self._call_id(number)
         core = Session(options, Ids(seed=seed), settings, session_id=session_id)
         head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings)

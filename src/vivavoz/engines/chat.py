@@ -7,7 +7,7 @@ call has an output and every output a call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vivavoz.wire.base import is_set
@@ -79,29 +79,6 @@ def to_chat_tool_choice(choice: str | Mapping[str, Any]) -> str | dict[str, Any]
     if choice.get("type") == "function" and name:
         return {"type": "function", "function": {"name": name}}
     return "auto"
-
-
-def drop_oldest(
-    messages: Sequence[ChatMessage], size: Callable[[ChatMessage], int], budget: int
-) -> list[ChatMessage]:
-    """The newest part of ``messages`` whose summed ``size`` is at most ``budget``.
-
-    Leading system messages stay, and so does the last message, even where those alone exceed the budget (the
-    caller must look). What is dropped goes from the oldest on, whole exchanges of calls and outputs at a
-    time, and a reply does not stay when what it answers went, so that the rest begins with the user.
-    """
-    lead = 0
-    while lead < len(messages) and messages[lead]["role"] == "system":
-        lead += 1
-    sizes = [size(message) for message in messages]
-    total, cut, last = sum(sizes), lead, len(messages) - 1
-    while cut < last and (total > budget or (cut > lead and messages[cut]["role"] in ("tool", "assistant"))):
-        total -= sizes[cut]
-        cut += 1
-    # The last message may itself be a call's output: it stays with the call that it answers.
-    while cut > lead and messages[cut]["role"] == "tool":
-        cut -= 1
-    return [*messages[:lead], *messages[cut:]]
 
 
 def call_id(call: FunctionCall) -> str:

@@ -159,11 +159,39 @@ ReplyDelta = TextDelta | ToolCallDelta | Usage | Finish
 
 
 class Llm(Protocol):
-    """One that sees images says so: ``sees = True``. Others are given none."""
+    """One that sees images says so: ``sees = True``. Others are given none. One that knows how much it can
+    read says so: ``window`` (:class:`Window`)."""
 
     def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
         """Continue the conversation ``items`` (oldest first). What was spoken stands in the items'
-        ``transcript``; assistant items hold what the caller really heard."""
+        ``transcript``; assistant items hold what the caller really heard.
+
+        Nothing is left out: where all of it is too long, raises EngineError ``context_length_exceeded``
+        before anything else, and is asked again with less if the session may truncate."""
+        ...
+
+
+class Window(msgspec.Struct, frozen=True):
+    """``tokens``: what the model can hold, its answer included. ``output``: its longest answer."""
+
+    tokens: int
+    output: int
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """Tokens of each item, and of what stands before them: instructions and tools."""
+
+    items: list[int]
+    instructions: int
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """What a model may be as well: one that says how many tokens something is before it reads it."""
+
+    async def count(self, items: Sequence[Item], options: ReplyOptions) -> Counted:
+        """Each item as it stands in the model's prompt, with what is put around it. Cheap: nothing goes
+        through the model. Raises EngineError, and is done without then."""
         ...
 
 

@@ -25,6 +25,12 @@ class RemoteStage(
     """A language model that sees: images go along in the conversation."""
     logprobs: bool = False
     """Recognition that says how sure it is of each token (``include=["logprobs"]``)."""
+    context_tokens: Annotated[int, Meta(ge=16)] | None = None
+    """A language model's context, prompt and answer together; None: it is not known, and what the endpoint
+    finds too long is shortened."""
+    output_tokens: Annotated[int, Meta(ge=1)] | None = None
+    """Tokens of the context that are kept for the answer, where the session allows as many; None: 4,096, but
+    no more than a quarter."""
 
 
 class EmbeddedStage(

@@ -130,8 +130,8 @@ def counted(state: State, response: Response, tokens: list[int], before: int) ->
 
 
 def calibrate(state: State, asked: Asked, input_tokens: int) -> None:
-    """A model that does not count beforehand has said how many tokens its last prompt had."""
-    if not state.settings.counts and input_tokens > 0 and asked.size >= 200 and not asked.images:
+    """The model has said how many tokens its prompt had: the next estimates follow it."""
+    if input_tokens > 0 and asked.size >= 200 and not asked.images:
         state.tokens_per_byte = min(max(input_tokens / asked.size, 0.05), 1.0)
 
 

@@ -38,7 +38,7 @@ def test_a_spoken_turn_is_transcribed_and_answered_in_sound() -> None:
     assert Transcript("good day", final=True) in parts
     assert said(parts) == "You too."
     assert all(part.pcm for part in parts if isinstance(part, Speech))
-    assert parts[-1] == Usage(input_tokens=2, output_tokens=2)
+    assert parts[-1] == Usage(input_tokens=0, output_tokens=2)
 
 
 def test_a_typed_turn_is_answered_in_sound() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from vivavoz.engines.cascade import CascadeTranslator
 from vivavoz.engines.embedded.plan import EmbeddedOptions, Planned, Task, languages_of, plan
 from vivavoz.engines.embedded.silero import SileroVad
+from vivavoz.engines.embedded.tokens import SPARE
 from vivavoz.engines.ports import (
     EngineError,
     Engines,
@@ -21,6 +22,7 @@ from vivavoz.engines.ports import (
     Tts,
     TurnDetector,
     Vad,
+    Window,
 )
 from vivavoz.engines.process.adapters import ProcessLlm, ProcessStt, ProcessTts, ProcessTurnDetector
 from vivavoz.engines.process.client import EngineClient, Timing
@@ -192,7 +194,9 @@ class EmbeddedEngines:
             case "stt":
                 self.stt = ProcessStt(client)
             case "llm":
-                self.llm = ProcessLlm(client)
+                options = self._options
+                window = Window(tokens=options.llm_context - SPARE, output=options.llm_max_tokens)
+                self.llm = ProcessLlm(client, window)
             case "tts":
                 self.tts = ProcessTts(client, languages_of(self._options))
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
 import tempfile
-import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from vivavoz.engines.chat import ChatMessage, drop_oldest, to_chat, to_chat_tools
+from vivavoz.engines.chat import to_chat, to_chat_tools
 from vivavoz.engines.embedded import toolcalls
+from vivavoz.engines.embedded.generation import Generation
 from vivavoz.engines.embedded.runtime import require
+from vivavoz.engines.embedded.tokens import TokenCounter, around, spelled
 from vivavoz.engines.ports import (
+    Counted,
     EngineError,
     Finish,
     ReplyDelta,
@@ -23,20 +23,15 @@ from vivavoz.engines.ports import (
     ToolCallDelta,
     Usage,
 )
-from vivavoz.engines.process.threads import leave
 from vivavoz.wire.items import Item
 
 _BATCH = 64
 """Prompt tokens computed in one go: between two of them a reply can be cancelled and others get a turn."""
 _CACHE_MB = 256
-_SILENT_S = 60.0
-"""No token and no progress for so long: the model hangs."""
-_FIRST_GUESS = 3.2
-"""Characters a token, until the model has counted."""
 
 
 class LlamaLlm:
-    """Port ``Llm``, hosted in an engine process."""
+    """Ports ``Llm`` and ``Counts``, hosted in an engine process."""
 
     def __init__(
         self,
@@ -61,6 +56,7 @@ class LlamaLlm:
         self._guided = False
         """The library's build has llguidance, whose grammars hold words or calls."""
         self._server: Any = None
+        self._tokens = TokenCounter(lambda: self._server, context * parallel)
 
     def load(self) -> None:
         xllamacpp = require("xllamacpp")
@@ -94,9 +90,17 @@ class LlamaLlm:
         if not system:
             return
         request = {**self._request(1), "messages": to_chat([], system)}
-        async with contextlib.aclosing(_Generation(self._server, request).chunks()) as chunks:
+        async with contextlib.aclosing(Generation(self._server, request).chunks()) as chunks:
             async for _ in chunks:
                 pass
+
+    async def count(self, items: Sequence[Item], options: ReplyOptions) -> Counted:
+        """Port ``Counts``: by the model's own tokenizer."""
+        system, _ = self._system(options)
+        texts = [spelled(item, _words(item)) for item in items]
+        tokens = await self._tokens.count([system, *texts])
+        first, *rest = [around(count) for count in tokens]
+        return Counted(rest, first)
 
     async def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
         system, tools = self._system(options)
@@ -111,8 +115,8 @@ class LlamaLlm:
         reader = toolcalls.CallReader([tool["function"]["name"] for tool in tools]) if tools else None
         usage: Usage | None = None
         length = False
-        chunks = self._fitting(to_chat(items, system, images=False), request)
-        async with contextlib.aclosing(chunks):
+        request["messages"] = to_chat(items, system, images=False)
+        async with contextlib.aclosing(self._chunks(request)) as chunks:
             async for chunk in chunks:
                 for choice in chunk.get("choices", ()):
                     text = (choice.get("delta") or {}).get("content") or ""
@@ -148,84 +152,25 @@ class LlamaLlm:
             "cache_prompt": True,
         }
 
-    async def _fitting(self, messages: list[ChatMessage], request: dict[str, Any]) -> Any:
-        """The chunks of the reply to as much of the conversation as the context holds."""
-        budget = self._context - request["max_tokens"] - 16
-        per_token = _FIRST_GUESS
-        for _ in range(4):
-            fitting = drop_oldest(messages, _characters, int(budget * per_token))
-            overflow: dict[str, Any] | None = None
-            generation = _Generation(self._server, {**request, "messages": fitting})
-            async with contextlib.aclosing(generation.chunks()) as chunks:
-                async for chunk in chunks:
-                    error = chunk.get("error")
-                    if error is None:
-                        yield chunk
-                    elif error.get("type") == "exceed_context_size_error":
-                        overflow = error
-                    else:
-                        # Without the library's own text: it may quote the prompt.
-                        raise EngineError(f"the language model refused ({error.get('type', 'error')})")
-            if overflow is None:
-                return
-            counted = sum(map(_characters, fitting)) / max(1, overflow.get("n_prompt_tokens", 1))
-            per_token = min(per_token, counted) * 0.95
-            budget = min(budget, int(overflow.get("n_ctx", self._context)) - request["max_tokens"] - 16)
-        raise EngineError("the conversation does not fit into the model's context", "context_length_exceeded")
+    async def _chunks(self, request: dict[str, Any]) -> Any:
+        """The chunks of the reply; nothing is left out of the conversation."""
+        async with contextlib.aclosing(Generation(self._server, request).chunks()) as chunks:
+            async for chunk in chunks:
+                error = chunk.get("error")
+                if error is None:
+                    yield chunk
+                elif error.get("type") == "exceed_context_size_error":
+                    raise EngineError(
+                        "the conversation does not fit into the model's context", "context_length_exceeded"
+                    )
+                else:
+                    # Without the library's own text: it may quote the prompt.
+                    raise EngineError(f"the language model refused ({error.get('type', 'error')})")
 
 
-class _Generation:
-    """One run of the model, in a thread of its own: llama.cpp queues and batches them itself."""
-
-    def __init__(self, server: Any, request: dict[str, Any]) -> None:
-        self._server = server
-        self._request = request
-        self._loop = asyncio.get_running_loop()
-        self._arrived: asyncio.Queue[dict[str, Any] | Exception | None] = asyncio.Queue()
-        self._cancelled = False
-
-    async def chunks(self) -> Any:
-        """What the library streams. Closing the generator stops the model at its next token or batch."""
-        thread = threading.Thread(target=self._run, name="llm", daemon=True)
-        thread.start()
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(_SILENT_S):
-                        chunk = await self._arrived.get()
-                except TimeoutError:
-                    leave()
-                    raise EngineError("the language model hangs", "engine_stalled") from None
-                if chunk is None:
-                    return
-                if isinstance(chunk, Exception):
-                    raise EngineError(f"the language model failed ({type(chunk).__name__})")
-                yield chunk
-        finally:
-            self._cancelled = True
-
-    def _run(self) -> None:
-        try:
-            self._server.handle_chat_completions(self._request, self._arrive)
-            self._tell(None)
-        except Exception as error:  # whatever the library raises belongs to the reply
-            self._tell(error)
-
-    def _arrive(self, chunk: Any) -> bool:
-        """Called by the library for every token and every batch of the prompt; True stops it."""
-        if not self._cancelled:
-            self._tell(chunk if isinstance(chunk, dict) else json.loads(chunk))
-        return self._cancelled
-
-    def _tell(self, chunk: dict[str, Any] | Exception | None) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever listened
-            self._loop.call_soon_threadsafe(self._arrived.put_nowait, chunk)
-
-
-def _characters(message: ChatMessage) -> int:
-    """A message's length in characters, with what the chat template puts around it."""
-    calls = message.get("tool_calls")
-    return len(message.get("content") or "") + (len(json.dumps(calls)) if calls else 0) + 20
+def _words(item: Item) -> str:
+    contents = (message["content"] for message in to_chat([item], images=False))
+    return "\n".join(content for content in contents if isinstance(content, str))
 
 
 def _usage(chunk: dict[str, Any]) -> Usage | None:

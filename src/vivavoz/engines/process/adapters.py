@@ -8,6 +8,7 @@ from contextlib import aclosing
 import msgspec
 
 from vivavoz.engines.ports import (
+    Counted,
     EngineError,
     ReplyDelta,
     ReplyOptions,
@@ -15,6 +16,7 @@ from vivavoz.engines.ports import (
     SpeechOptions,
     SttOptions,
     Transcript,
+    Window,
 )
 from vivavoz.engines.process import codec
 from vivavoz.engines.process.client import EngineClient
@@ -38,10 +40,11 @@ class ProcessStt:
 
 
 class ProcessLlm:
-    """Port ``Llm``."""
+    """Ports ``Llm``, ``Counts`` and ``Prepares``."""
 
-    def __init__(self, client: EngineClient) -> None:
+    def __init__(self, client: EngineClient, window: Window | None = None) -> None:
         self._client = client
+        self.window = window
 
     async def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
         stream = self._client.stream("reply", codec.encode_reply(items, options))
@@ -49,8 +52,13 @@ class ProcessLlm:
             async for data in results:
                 yield codec.decode_delta(data)
 
+    async def count(self, items: Sequence[Item], options: ReplyOptions) -> Counted:
+        async with aclosing(self._client.stream("count", codec.encode_reply(items, options))) as results:
+            async for data in results:
+                return codec.decode_counted(data)
+        raise EngineError("the engine did not count")
+
     async def prepare(self, options: ReplyOptions) -> None:
-        """Port ``Prepares``."""
         async with aclosing(self._client.stream("prepare", codec.encode_reply([], options))) as results:
             async for _ in results:
                 pass

@@ -1,6 +1,6 @@
 """The engine ports' shapes as plain data for the socket, and back.
 
-One method a port: ``transcribe``, ``reply``, ``synthesize``, ``judge``; and ``prepare``.
+One method a port: ``transcribe``, ``reply``, ``synthesize``, ``judge``; and ``prepare``, ``count``.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from vivavoz.engines.ports import (
+    Counted,
     Finish,
     ReplyDelta,
     ReplyOptions,
@@ -64,6 +65,14 @@ def encode_delta(delta: ReplyDelta) -> Any:
 def decode_delta(data: Any) -> ReplyDelta:
     tag, *values = data
     return _DELTAS[tag](*values)
+
+
+def encode_counted(counted: Counted) -> Any:
+    return [counted.items, counted.instructions]
+
+
+def decode_counted(data: Any) -> Counted:
+    return Counted(*data)
 
 
 def encode_transcript(transcript: Transcript) -> Any:

@@ -270,6 +270,12 @@ async def _prepare(engine: Any, job: Job, options: Any) -> None:
         await prepare(reply_options)
 
 
+async def _count(engine: Any, job: Job, options: Any) -> None:
+    if (count := getattr(engine, "count", None)) is None:
+        raise EngineError("the engine does not count", "engine_absent")
+    await job.send(codec.encode_counted(await count(*codec.decode_reply(options))))
+
+
 async def _synthesize(engine: Tts, job: Job, options: Any) -> None:
     speech = engine.synthesize(job.inputs(), msgspec.convert(options, SpeechOptions))
     await _pass_on(speech, codec.encode_speech, job)
@@ -290,6 +296,7 @@ _METHODS: dict[str, Callable[[Any, Job, Any], Awaitable[None]]] = {
     "transcribe": _transcribe,
     "reply": _reply,
     "prepare": _prepare,
+    "count": _count,
     "synthesize": _synthesize,
     "judge": _judge,
 }

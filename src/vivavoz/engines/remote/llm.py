@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from vivavoz.engines.chat import to_chat, to_chat_tool_choice, to_chat_tools
-from vivavoz.engines.ports import Finish, ReplyDelta, ReplyOptions, TextDelta, ToolCallDelta, Usage
+from vivavoz.engines.ports import Finish, ReplyDelta, ReplyOptions, TextDelta, ToolCallDelta, Usage, Window
 from vivavoz.engines.remote.client import Endpoint
 from vivavoz.engines.remote.thoughts import ThoughtFilter
 from vivavoz.engines.spec import RemoteStage
 from vivavoz.wire.items import Item
+
+_OUTPUT = 4_096
+_CONTEXT = re.compile(
+    "context.?(length|window|size)|prompt is too long|input is too long|too many (input )?tokens",
+    re.IGNORECASE,
+)
 
 
 class RemoteLlm:
@@ -26,6 +33,7 @@ class RemoteLlm:
     def __init__(self, stage: RemoteStage) -> None:
         self._endpoint = Endpoint(stage, "language model")
         self.sees = stage.images
+        self.window = _window(stage)
         self._asks_usage = True
         self._limit_name = "max_tokens"
 
@@ -72,6 +80,9 @@ class RemoteLlm:
                 async with asyncio.timeout(self._endpoint.timeout):
                     return await create(model=self._endpoint.model, stream=True, **request, **extra)
             except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
+                if _too_long(error):
+                    what = "found the conversation too long"
+                    raise self._endpoint.error(what, "context_length_exceeded") from None
                 if not self._yields_to(str(error), limit):
                     raise
 
@@ -84,6 +95,18 @@ class RemoteLlm:
             self._asks_usage = False
             return True
         return False
+
+
+def _window(stage: RemoteStage) -> Window | None:
+    context = stage.context_tokens
+    if context is None:
+        return None
+    return Window(tokens=context, output=stage.output_tokens or min(_OUTPUT, context // 4))
+
+
+def _too_long(error: Any) -> bool:
+    """Servers agree on no code for it."""
+    return error.code == "context_length_exceeded" or _CONTEXT.search(str(error)) is not None
 
 
 class _Reading:

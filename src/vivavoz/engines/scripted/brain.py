@@ -8,10 +8,11 @@ from typing import Any
 
 import msgspec
 
-from vivavoz.engines.ports import ReplyOptions
-from vivavoz.engines.scripted.plot import Scene, step_of, turn_of
+from vivavoz.engines.ports import Counted, ReplyOptions
+from vivavoz.engines.scripted.plot import Scene, step_of, text_of, turn_of
 from vivavoz.engines.scripted.samples import sample
 from vivavoz.engines.scripted.script import Call, Delays, Failure, Script, Stage, Step
+from vivavoz.wire.items import FunctionCall, FunctionCallOutput, InputAudio, Item, Message, OutputAudio
 
 _COUNT = re.compile(r"\bcount (?:up )?to (\d{1,4})\b", re.IGNORECASE)
 _LONGEST_COUNT = 1000
@@ -109,7 +110,20 @@ def words(text: str) -> list[str]:
     return re.findall(r"\s*\S+\s*\Z|\s*\S+|\s+\Z", text)
 
 
-def count_tokens(options: ReplyOptions, texts: Sequence[str]) -> int:
-    """Input tokens: words of the instructions, the tools and the conversation."""
+def count(items: Sequence[Item], options: ReplyOptions, *, hears: bool = False) -> Counted:
+    """Input tokens: words of the instructions, the tools and the conversation. A model that ``hears`` reads
+    no words that were spoken."""
     tools = msgspec.json.encode(list(options.tools)).decode() if options.tools else ""
-    return sum(len(text.split()) for text in (options.instructions, tools, *texts))
+    before = len(options.instructions.split()) + len(tools.split())
+    return Counted([_count(item, hears) for item in items], before)
+
+
+def _count(item: Item, hears: bool) -> int:
+    match item:
+        case Message():
+            spoken = any(isinstance(part, InputAudio | OutputAudio) for part in item.content)
+            return 0 if hears and spoken else len(text_of(item).split())
+        case FunctionCall():
+            return len(item.name.split()) + len(item.arguments.split())
+        case FunctionCallOutput():
+            return len(item.output.split())

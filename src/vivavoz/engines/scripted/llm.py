@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 
 from vivavoz.engines.ports import (
+    Counted,
     EngineError,
     Finish,
     ReplyDelta,
@@ -13,10 +14,11 @@ from vivavoz.engines.ports import (
     TextDelta,
     ToolCallDelta,
     Usage,
+    Window,
 )
-from vivavoz.engines.scripted.brain import Answer, answer, count_tokens, words
+from vivavoz.engines.scripted.brain import Answer, answer, count, words
 from vivavoz.engines.scripted.clock import wait_ms
-from vivavoz.engines.scripted.plot import Scene, read
+from vivavoz.engines.scripted.plot import read
 from vivavoz.engines.scripted.script import Script
 from vivavoz.engines.scripted.state import CallState
 from vivavoz.wire.items import Item
@@ -35,12 +37,9 @@ def tokens(given: Answer) -> Iterator[TextDelta | ToolCallDelta]:
             yield ToolCallDelta(index, "", call.json[start : start + _ARGUMENT_PIECE])
 
 
-def input_tokens(scene: Scene, options: ReplyOptions) -> int:
-    return count_tokens(options, (*scene.heard, *scene.outputs))
-
-
-async def stream(given: Answer, scene: Scene, options: ReplyOptions) -> AsyncGenerator[ReplyDelta, None]:
-    """Deliver an answer: its tokens, its usage and why it ended; or its failure, where the script has one."""
+async def stream(given: Answer, read: int, options: ReplyOptions) -> AsyncGenerator[ReplyDelta, None]:
+    """Deliver an answer: its tokens, its usage (``read``: tokens of the input) and why it ended; or its
+    failure, where the script has one."""
     failure = given.failure("llm")
     allowed = options.max_output_tokens
     sent = 0
@@ -58,11 +57,24 @@ async def stream(given: Answer, scene: Scene, options: ReplyOptions) -> AsyncGen
         if not sent:
             await wait_ms(given.delays.first_token_ms)
         raise EngineError(failure.message, failure.code)
-    yield Usage(input_tokens=input_tokens(scene, options), output_tokens=sent)
+    yield Usage(input_tokens=read, output_tokens=sent)
     if cut:
         yield Finish("max_output_tokens")
     elif given.step.finish is not None:
         yield Finish(given.step.finish)
+
+
+def window_of(script: Script) -> Window | None:
+    return Window(script.window.tokens, script.window.output) if script.window is not None else None
+
+
+def input_tokens(items: Sequence[Item], options: ReplyOptions, window: Window | None) -> int:
+    """Raises EngineError where they are more than the model can read."""
+    counted = count(items, options)
+    tokens = counted.instructions + sum(counted.items)
+    if window is not None and tokens >= window.tokens:
+        raise EngineError("The script's window does not hold this conversation.", "context_length_exceeded")
+    return tokens
 
 
 class ScriptedLlm:
@@ -73,11 +85,17 @@ class ScriptedLlm:
     def __init__(self, script: Script | None = None, state: CallState | None = None) -> None:
         self._script = Script.default() if script is None else script
         self._state = CallState() if state is None else state
+        self.window = window_of(self._script)
+
+    async def count(self, items: Sequence[Item], options: ReplyOptions) -> Counted:
+        """Port ``Counts``."""
+        return count(items, options)
 
     async def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
+        tokens = input_tokens(items, options, self.window)
         scene = read(items)
         given = answer(self._script, scene, options)
         self._state.answer = given
-        async with aclosing(stream(given, scene, options)) as deltas:
+        async with aclosing(stream(given, tokens, options)) as deltas:
             async for delta in deltas:
                 yield delta

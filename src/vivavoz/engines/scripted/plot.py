@@ -14,6 +14,8 @@ from vivavoz.wire.items import (
     InputText,
     Item,
     Message,
+    OutputAudio,
+    OutputText,
 )
 
 
@@ -38,9 +40,9 @@ def text_of(message: Message) -> str:
     """The words of a message, typed or spoken."""
     parts = []
     for part in message.content:
-        if isinstance(part, InputText):
+        if isinstance(part, InputText | OutputText):
             parts.append(part.text)
-        elif isinstance(part, InputAudio) and part.transcript:
+        elif isinstance(part, InputAudio | OutputAudio) and part.transcript:
             parts.append(part.transcript)
     return " ".join(part.strip() for part in parts if part.strip())
 

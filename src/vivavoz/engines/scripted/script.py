@@ -139,11 +139,20 @@ class Defaults(_Table, frozen=True):
     delays: Delays = Delays()
 
 
+class Window(_Table, frozen=True):
+    """How much the model can read and say, in the tokens of the scripted engines."""
+
+    tokens: Annotated[int, Meta(ge=1)]
+    output: Annotated[int, Meta(ge=1)] = 4_096
+
+
 class Script(_Table, frozen=True):
     plan: Literal["cascade", "converse"] = "cascade"
     """``converse``: one speech-to-speech engine instead of recognition, language model and voice."""
     turn_probability: Probability | list[Probability] = 1.0
     """How complete the turn detector finds each utterance; the last of a list holds for all that follow."""
+    window: Window | None = None
+    """None: the model reads whatever it is given."""
     defaults: Defaults = Defaults()
     turn: list[Turn] = []
     faults: Faults = Faults()

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from vivavoz.engines.energy_vad import SpeechMeter
 from vivavoz.engines.ports import (
+    Counted,
     ReplyDelta,
     ReplyOptions,
     Speech,
@@ -14,9 +15,9 @@ from vivavoz.engines.ports import (
     TextDelta,
     Transcript,
 )
-from vivavoz.engines.scripted.brain import answer
+from vivavoz.engines.scripted.brain import answer, count
 from vivavoz.engines.scripted.clock import wait_ms
-from vivavoz.engines.scripted.llm import stream
+from vivavoz.engines.scripted.llm import stream, window_of
 from vivavoz.engines.scripted.plot import read
 from vivavoz.engines.scripted.script import Script
 from vivavoz.engines.scripted.state import CallState
@@ -34,6 +35,11 @@ class ScriptedSpeechToSpeech:
     def __init__(self, script: Script, state: CallState) -> None:
         self._script = script
         self._state = state
+        self.window = window_of(script)
+
+    async def count(self, items: Sequence[Item], options: ReplyOptions) -> Counted:
+        """Port ``Counts``."""
+        return count(items, options, hears=True)
 
     async def converse(
         self, items: Sequence[Item], audio: bytes, options: ReplyOptions, speech: SpeechOptions
@@ -53,10 +59,10 @@ class ScriptedSpeechToSpeech:
                         yield transcript
             else:
                 yield Transcript("", final=True)
-        scene = read(items, spoken)
+        scene, counted = read(items, spoken), count(items, options, hears=True)
         given = answer(self._script, scene, options)
         cutter, speaker = WordCutter(), Speaker(speech)
-        async with aclosing(stream(given, scene, options)) as deltas:
+        async with aclosing(stream(given, sum(counted.items) + counted.instructions, options)) as deltas:
             async for delta in deltas:
                 for word in cutter.feed(delta.text) if isinstance(delta, TextDelta) else cutter.finish():
                     yield await speaker.say(word, given)
