@@ -40,6 +40,7 @@ class Script:
         self.log = folder / "log"
         self.refuses = refuses
         self.starts = 0
+        self.told: asyncio.Queue[int] = asyncio.Queue()
         self.listening: asyncio.Queue[int] = asyncio.Queue()
         self.child = Child(
             "the child", "kept_child", self.plan, lambda: self.listening.put_nowait(self.starts)
@@ -50,6 +51,7 @@ class Script:
 
     def plan(self) -> Plan:
         self.starts += 1
+        self.told.put_nowait(self.starts)
         return Plan(str(self.log), self.starts, self.refuses)
 
 
@@ -84,6 +86,21 @@ async def test_one_that_cannot_start_is_not_tried_again(modules: Path) -> None:
         os.kill(script.child.pid, signal.SIGKILL)
         assert await keeping == CANNOT_START
     assert script.starts == 2
+
+
+async def test_one_that_ends_before_it_is_told_anything(
+    modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vivavoz.children.BACKOFF_S", (0.0,))
+    script = Script(modules)
+    (modules / "kept_child.py").write_text(f"import pathlib; pathlib.Path({str(script.log)!r}).touch()")
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        keeping = group.create_task(script.child.keep())
+        for number in (1, 2, 3):
+            assert await script.told.get() == number
+        script.child.end()
+        assert await keeping == 0
+    assert script.log.exists()
 
 
 async def test_ending_before_the_start_starts_nothing(modules: Path) -> None:

@@ -52,7 +52,10 @@ class Child:
         return self._process.pid if self._process is not None else None
 
     async def keep(self) -> int:
-        """Run it again and again; 0 after :meth:`end`, ``CANNOT_START`` where it said so. Cancelled: killed."""
+        """Run it again and again; 0 after :meth:`end`, ``CANNOT_START`` where it said so.
+
+        Cancelling kills it.
+        """
         failures = 0
         while not self._ending.is_set():
             began = time.monotonic()
@@ -94,7 +97,9 @@ class Child:
         try:
             assert process.stdin is not None
             assert process.stdout is not None
-            process.stdin.write(msgspec.json.encode(self._plan()) + b"\n")
+            # One that has ended already is seen to have ended below (uvloop's pipe is closed by then).
+            with contextlib.suppress(ConnectionError, RuntimeError):
+                process.stdin.write(msgspec.json.encode(self._plan()) + b"\n")
             if self._ending.is_set():
                 self._send(signal.SIGTERM)
             while line := await process.stdout.readline():

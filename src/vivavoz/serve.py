@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from vivavoz import worker
+from vivavoz import application, worker
 from vivavoz.config import Config, ConfigError, Secrets, Testing
 from vivavoz.engines.build import STAGES, missing_embedded_packages, resolve_default
 from vivavoz.server import tls
@@ -26,7 +30,8 @@ def serve(config: Config, secrets: Secrets) -> int:
         from vivavoz.supervise import supervise
 
         return supervise(config, secrets)
-    worker.run_in_loop(_alone(config, secrets))
+    with tempfile.TemporaryDirectory(prefix="vivavoz-", ignore_cleanup_errors=True) as folder:
+        worker.run_in_loop(_alone(config, secrets, Path(folder)))
     return 0
 
 
@@ -106,12 +111,30 @@ def announce_listening(config: Config, port: int) -> None:
     log.info("listening on %s://%s:%d/ with engines %s", scheme, shown, port, config.default_engines)
 
 
-async def _alone(config: Config, secrets: Secrets) -> None:
+async def _alone(config: Config, secrets: Secrets, folder: Path) -> None:
+    """One worker in this process. ``folder``: private (0700), for its socket and the application's."""
     ending = worker.Ending()
     ending.on_signals()
-    await worker.run(
-        worker.Plan(config=config, offers_local_models=True),
-        secrets,
-        ending,
-        lambda port: announce_listening(config, port),
-    )
+    plan = worker.Plan(config=config, offers_local_models=True)
+    if not application.wanted(config):
+        await worker.run(plan, secrets, ending, lambda port: announce_listening(config, port))
+        return
+    socket = str(folder / f"{plan.tag}.sock")
+    beside = application.Application(config, secrets, folder, [socket])
+    plan = replace(plan, sockets={plan.tag: socket}, application=beside.beside)
+    problem: ConfigError | None = None
+    async with asyncio.TaskGroup() as group:
+
+        def listening(port: int) -> None:
+            announce_listening(config, port)
+            beside.start(group)
+
+        try:
+            await worker.run(plan, secrets, ending, listening)
+        except ConfigError as error:
+            # Said as it is, not as part of a group.
+            problem = error
+        # After the calls, so that it sees how they ended.
+        await beside.end()
+    if problem is not None:
+        raise problem

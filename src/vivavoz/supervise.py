@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vivavoz import serve, worker
+from vivavoz.application import Application, wanted
 from vivavoz.children import CANNOT_START, Child
 from vivavoz.cluster.directory import worker_tag
 from vivavoz.config import Config, Secrets
@@ -43,7 +44,7 @@ def supervise(config: Config, secrets: Secrets) -> int:
         config = stack.enter_context(_reserved_port(config))
         folder = Path(tempfile.mkdtemp(prefix=f"vivavoz-workers-{os.getpid()}-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        supervisor = Supervisor(config, folder)
+        supervisor = Supervisor(config, secrets, folder)
         worker.run_in_loop(supervisor.run())
         return supervisor.status
 
@@ -85,7 +86,7 @@ def _first_udp_port(config: Config, port: int) -> int:
 class Supervisor:
     """The parent process."""
 
-    def __init__(self, config: Config, folder: Path) -> None:
+    def __init__(self, config: Config, secrets: Secrets, folder: Path) -> None:
         """``folder``: private (0700), for the workers' sockets."""
         self.status = 0
         self._config = config
@@ -95,6 +96,9 @@ class Supervisor:
             Child(f"worker {tag}", "vivavoz.worker", functools.partial(self._plan, index), self._on_listening)
             for index, tag in enumerate(self._tags)
         ]
+        self._application: Application | None = None
+        if wanted(config):
+            self._application = Application(config, secrets, folder, self._sockets.values())
         self._engine_sockets: dict[str, str] = {}
         self._listening = 0
         self._ending = asyncio.Event()
@@ -130,6 +134,8 @@ class Supervisor:
     async def _keep_all(self) -> None:
         async with asyncio.TaskGroup() as group:
             keepers = [group.create_task(self._keep(child)) for child in self._workers]
+            if self._application is not None:
+                self._application.start(group)
             await self._ending.wait()
             for child in self._workers:
                 child.end()
@@ -137,6 +143,9 @@ class Supervisor:
             _, late = await asyncio.wait(keepers, timeout=patience)
             for child in self._workers if late else ():
                 child.kill()
+            if self._application is not None:
+                # After the calls, so that it sees how they ended.
+                await self._application.end()
 
     def _end(self) -> None:
         if self._ending.is_set():
@@ -162,6 +171,7 @@ class Supervisor:
             config=config,
             tag=self._tags[index],
             sockets=self._sockets,
+            application=self._application.beside if self._application is not None else None,
             offers_local_models=index == 0,
             engine_sockets=self._engine_sockets,
         )

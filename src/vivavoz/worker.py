@@ -23,7 +23,6 @@ import msgspec
 from aiohttp import web
 
 from vivavoz.app.page import page_routes
-from vivavoz.app.token import TokenRoute
 from vivavoz.call.prompts import PromptError, Prompts
 from vivavoz.call.prompts import load as load_prompts
 from vivavoz.call.registry import CallRegistry
@@ -37,10 +36,10 @@ from vivavoz.engines.ports import EngineError, Engines, ToolServers
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.engine import LeanEngine
 from vivavoz.media.opus import OpusError
-from vivavoz.server import health, tls
+from vivavoz.server import tls
 from vivavoz.server.app import build_app
+from vivavoz.server.application import application_routes
 from vivavoz.server.auth import Authenticator
-from vivavoz.server.client_secrets import mint
 from vivavoz.server.engine_pool import EnginePool
 from vivavoz.server.entra import EntraTokens
 from vivavoz.server.guard import binds_loopback_only
@@ -64,13 +63,27 @@ _SHUTDOWN_S = 2.0
 """How long connections may take to end once the calls have."""
 
 
+class Beside(msgspec.Struct, frozen=True, kw_only=True):
+    """The application's process."""
+
+    socket: str
+    """Unix socket on which it listens."""
+    key: str
+    """What it shows to the service. Made at every start."""
+
+    def __repr__(self) -> str:
+        return f"Beside({self.socket})"
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker is told. ``config`` names the real ports and the default engine set by now."""
 
     config: Config
     tag: str = "00"
     sockets: dict[str, str] = {}
-    """Unix sockets of all workers, by tag; empty where there is but one."""
+    """Unix sockets of all workers, by tag, for each other and for the application."""
+    application: Beside | None = None
+    """None: there is no application, and no page."""
     offers_local_models: bool = False
     """Look for language model servers on this machine, and name them in the log."""
     engine_sockets: dict[str, str] = {}
@@ -151,7 +164,7 @@ async def run(
         except OSError as error:
             raise cannot_bind("UDP", config.server.host, config.udp_port, error, "--udp-port") from error
         stack.push_async_callback(media.stop)
-        runner = JsonRunner(build_app(service, _page(service)), shutdown_timeout=_SHUTDOWN_S)
+        runner = JsonRunner(build_app(service, _product_side(plan)), shutdown_timeout=_SHUTDOWN_S)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         port = await _listen(runner, plan, context)
@@ -205,6 +218,7 @@ def _service(
         auth=Authenticator(
             secrets.api_keys,
             tokens,
+            internal_key=plan.application.key if plan.application else None,
             entra=EntraTokens.from_config(config),
             strict_azure=config.server.strict_azure,
         ),
@@ -277,20 +291,11 @@ def _call_settings(config: Config) -> CallSettings:
     )
 
 
-def _page(service: Service) -> list[web.RouteDef]:
-    config = service.config
-    if config.server.page == "off":
+def _product_side(plan: Plan) -> list[web.RouteDef]:
+    """The page comes from here, so that it is there at once; the rest is the application's."""
+    if plan.application is None:
         return []
-
-    async def mint_here(request: web.Request, body: bytes) -> Any:
-        return await mint(service, request, body)
-
-    route = TokenRoute(
-        mint_here,
-        lambda: health.report(service)["engines"],
-        open_to_all=service.auth.keyless or config.server.page == "open",
-    )
-    return page_routes(route)
+    return [*page_routes(), *application_routes(Path(plan.application.socket))]
 
 
 async def _listen(runner: JsonRunner, plan: Plan, context: Any) -> int:
@@ -303,7 +308,7 @@ async def _listen(runner: JsonRunner, plan: Plan, context: Any) -> int:
     except OSError as error:
         raise cannot_bind("TCP", server.host, server.port, error, "--port") from error
     port = int(runner.addresses[0][1])
-    if shared:
+    if plan.tag in plan.sockets:
         # In a directory of mode 0700: only this user's processes can connect.
         path = plan.sockets[plan.tag]
         with contextlib.suppress(FileNotFoundError):

@@ -234,18 +234,6 @@ async def test_offers_that_cannot_be_answered_leave_no_call(offer: str, tmp_path
             assert (await health.json())["calls"] == 0
 
 
-async def test_the_page_and_its_token(tmp_path: Path) -> None:
-    async with serving(config(tmp_path)) as url, aiohttp.ClientSession() as http:
-        async with http.get(url + "/token?model=mine") as answer:
-            body = await answer.json()
-            assert answer.headers["Cache-Control"] == "no-store"
-        assert body["model"] == "mine"
-        assert {row["task"] for row in body["status"]} >= {"stt", "llm", "tts"}
-        headers = {"Authorization": f"Bearer {body['token']}"}
-        async with http.ws_connect(url + "/v1/realtime", headers=headers) as websocket:
-            assert (await websocket.receive_json())["session"]["model"] == "mine"
-
-
 async def test_a_maximum_duration_closes_with_1001(tmp_path: Path) -> None:
     limits = Limits(session_seconds=0.2)
     async with (

@@ -9,8 +9,6 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from vivavoz.app.token import TokenRoute
-
 TYPES = {
     ".css": "text/css",
     ".html": "text/html",
@@ -61,10 +59,9 @@ def web_root() -> Path:
     return Path(str(resources.files("vivavoz.app"))) / "web"
 
 
-def page_routes(token: TokenRoute, root: Path | None = None) -> list[web.RouteDef]:
-    """Routes of the page and of its token; empty where the package carries no page."""
-    routes = [web.get(path, _serve(file)) for path, file in _files(root or web_root())]
-    return [*routes, web.get("/token", token.get, allow_head=False)] if routes else []
+def page_routes(root: Path | None = None) -> list[web.RouteDef]:
+    """The page's files; empty where the package carries no page."""
+    return [web.get(path, _serve(file)) for path, file in _files(root or web_root())]
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:

@@ -58,12 +58,15 @@ class Authenticator:
         keys: Sequence[str],
         tokens: Tokens,
         *,
+        internal_key: str | None = None,
         entra: EntraTokens | None = None,
         strict_azure: bool = False,
     ) -> None:
-        """``strict_azure``: keys are taken as ``api-key`` only, and ``calls`` takes client secrets only."""
+        """``internal_key``: the application's; it opens what a key opens, and a service that has no other is
+        keyless still. ``strict_azure``: keys are taken as ``api-key`` only, and ``calls`` takes none."""
         self._salt = secrets.token_bytes(16)
         self._digests = [self._digest(key) for key in keys]
+        self._internal = [self._digest(internal_key)] if internal_key else []
         self._tokens = tokens
         self._entra = entra
         self._strict = strict_azure
@@ -102,7 +105,7 @@ class Authenticator:
             except TokenError as error:
                 raise _unauthorized(f"{error.message} (found in {source})", error.code) from None
         strict = self._strict and source in (_HEADER, _SUBPROTOCOLS)
-        if not strict and self._matches(value):
+        if self._is_one_of(self._internal, value) or (not strict and self._is_one_of(self._digests, value)):
             return Principal("key")
         if looks_like(value) and source == _HEADER and self._entra is not None:
             await self._check_entra(self._entra, offered)
@@ -159,10 +162,10 @@ class Authenticator:
             )
         return principal
 
-    def _matches(self, value: str) -> bool:
+    def _is_one_of(self, digests: Sequence[bytes], value: str) -> bool:
         # Digests of equal length under a random salt, and every key is looked at: time says nothing.
         digest = self._digest(value)
-        return sum(hmac.compare_digest(digest, known) for known in self._digests) > 0
+        return sum(hmac.compare_digest(digest, known) for known in digests) > 0
 
     def _digest(self, value: str) -> bytes:
         return hashlib.blake2b(value.encode("utf-8", "surrogateescape"), key=self._salt).digest()

@@ -1,0 +1,51 @@
+"""Running the application: on a socket behind a worker, or on a port of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+from collections.abc import Callable
+
+from aiohttp import web
+
+from vivavoz.app.errors import SetupError
+from vivavoz.app.page import page_routes
+from vivavoz.app.plan import Plan
+from vivavoz.app.service import build, build_app
+
+log = logging.getLogger("vivavoz.app")
+
+_SHUTDOWN_S = 2.0
+"""How long connections may take to end."""
+
+
+async def run(plan: Plan, ending: asyncio.Event, listening: Callable[[], None]) -> None:
+    """Serve until ``ending``; ``listening`` is called once it answers. Raises SetupError."""
+    application = build(plan)
+    app = build_app(application, page_routes() if plan.page else ())
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        await _listen(runner, plan)
+        listening()
+        await ending.wait()
+    finally:
+        await runner.cleanup()
+    log.info("application: ended")
+
+
+async def _listen(runner: web.AppRunner, plan: Plan) -> None:
+    if plan.socket is not None:
+        # In a folder of mode 0700: only this user's processes can connect.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(plan.socket)
+        await web.UnixSite(runner, plan.socket).start()
+        return
+    try:
+        await web.TCPSite(runner, plan.host, plan.port).start()
+    except OSError as error:
+        problem = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise SetupError(f"cannot listen on {plan.host}, TCP port {plan.port}: {problem}") from error

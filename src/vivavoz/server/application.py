@@ -1,0 +1,46 @@
+"""The way to the application's process, which has no port of its own where a worker serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from aiohttp import web
+
+from vivavoz.cluster.relay import OwnerUnreachable, relay_http, relay_websocket
+from vivavoz.server.auth import subprotocols
+from vivavoz.server.errors import unavailable
+
+PATHS = ("/token", "/connect", "/api/{path:.*}", "/login/{path:.*}")
+_MAX_MESSAGE_BYTES = 4 * 2**20
+_HEARTBEAT_S = 20.0
+_SUBPROTOCOL = "vivavoz"
+
+
+def application_routes(socket: Path) -> Iterator[web.RouteDef]:
+    """Everything that the application answers, carried to its unix socket and back."""
+
+    async def relay(request: web.Request) -> web.StreamResponse:
+        try:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await relay_websocket(request, socket, _websocket(request), _MAX_MESSAGE_BYTES)
+            return await relay_http(request, socket)
+        except OwnerUnreachable:
+            raise unavailable(
+                "The application is starting. Try again in a moment.",
+                code="application_unavailable",
+                retry_after_s=1,
+            ) from None
+
+    for path in PATHS:
+        yield web.route("*", path, relay)
+
+
+def _websocket(request: web.Request) -> web.WebSocketResponse:
+    offered = _SUBPROTOCOL in subprotocols(request)
+    return web.WebSocketResponse(
+        protocols=(_SUBPROTOCOL,) if offered else (),
+        heartbeat=_HEARTBEAT_S,
+        compress=False,
+        max_msg_size=_MAX_MESSAGE_BYTES,
+    )
