@@ -216,7 +216,13 @@ class CallRegistry:
         )
         tap = self._open_tap(number, call_id) if self._open_tap is not None else None
         call = TranslationCall(
-            call_id, core, engines, self._settings, trace=self._trace(call_id, head), tap=tap
+            call_id,
+            core,
+            engines,
+            self._settings,
+            trace=self._trace(call_id, head),
+            tap=tap,
+            changed=self._listing.change,
         )
         if self._listener is not None:
             call.stages.listen(self._listener(call_id))

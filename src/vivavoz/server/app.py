@@ -6,7 +6,18 @@ from collections.abc import Iterable, Iterator
 
 from aiohttp import web
 
-from vivavoz.server import azure, beta, calls, client_secrets, cors, health, listing, openapi, realtime
+from vivavoz.server import (
+    azure,
+    beta,
+    calls,
+    client_secrets,
+    cors,
+    health,
+    listing,
+    openapi,
+    realtime,
+    translations,
+)
 from vivavoz.server.errors import json_errors
 from vivavoz.server.guard import LoopbackGuard
 from vivavoz.server.service import SERVICE, Service
@@ -70,3 +81,7 @@ def _ga_routes(prefix: str) -> Iterator[web.RouteDef]:
     yield web.options(f"{prefix}/realtime/calls", cors.preflight)
     yield web.post(f"{prefix}/realtime/calls/{{call_id}}/hangup", calls.hangup)
     yield web.get(f"{prefix}/realtime", realtime.connect, allow_head=False)
+    yield web.post(f"{prefix}/realtime/translations/client_secrets", translations.create_secret)
+    yield web.post(f"{prefix}/realtime/translations/calls", translations.create_call)
+    yield web.options(f"{prefix}/realtime/translations/calls", cors.preflight)
+    yield web.get(f"{prefix}/realtime/translations", translations.connect, allow_head=False)

@@ -17,6 +17,7 @@ from vivavoz.server.granting import grant_of, one_call
 from vivavoz.server.opening import open_call
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
+from vivavoz.transports.dialect import Dialect
 from vivavoz.wire.grants import Filter, Grant
 
 _HANGUP_WAIT_S = 2.0
@@ -25,25 +26,38 @@ _HANGUP_WAIT_S = 2.0
 async def create(request: web.Request) -> web.StreamResponse:
     service: Service = request.app[SERVICE]
     principal = await service.auth.identify_caller(request)
-    place = await service.placement.place(request.query.get("model") or service.config.default_model)
-    if isinstance(place, Elsewhere) and not was_relayed(request):
-        try:
-            return await relay_http(request, place.socket)
-        except OwnerUnreachable:
-            raise owner_unreachable() from None
+    if (response := await relayed(request)) is not None:
+        return response
     offer = await read_offer(request, service.config.limits, forms=not service.config.server.strict_azure)
     grant = grant_of(principal, offer.grant)
     filtered = filter_of(request, grant)
     async with one_call(service, principal):
         call = await open_call(request, principal, offer.session, grant)
-        try:
-            answer = service.accept(offer.sdp, call, filtered, dialect_of(request, call))
-        except MediaError as error:
-            call.hangup("offer refused")
-            raise ApiError(400, error.message, code="invalid_offer", param="sdp") from None
-        except BaseException:
-            call.hangup("offer failed")
-            raise
+        return answered(service, call, offer.sdp, filtered, dialect_of(request, call))
+
+
+async def relayed(request: web.Request) -> web.StreamResponse | None:
+    """The response of the worker that is to hold the new call; None: it is this one. Raises ApiError."""
+    service: Service = request.app[SERVICE]
+    place = await service.placement.place(request.query.get("model") or service.config.default_model)
+    if not isinstance(place, Elsewhere) or was_relayed(request):
+        return None
+    try:
+        return await relay_http(request, place.socket)
+    except OwnerUnreachable:
+        raise owner_unreachable() from None
+
+
+def answered(service: Service, call: OpenCall, sdp: str, filter: Filter, dialect: Dialect) -> web.Response:
+    """The answer to an offer that opened ``call``, which ends where there is none. Raises ApiError."""
+    try:
+        answer = service.accept(sdp, call, filter, dialect)
+    except MediaError as error:
+        call.hangup("offer refused")
+        raise ApiError(400, error.message, code="invalid_offer", param="sdp") from None
+    except BaseException:
+        call.hangup("offer failed")
+        raise
     # Relative and without the prefix that was used: both clouds write it so, and clients parse it.
     return web.Response(
         status=201,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 
 from aiohttp import web
 
@@ -61,7 +63,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
     except ProtocolError as error:
         raise error.under("session") from None
     session_id = service.new_session_id()
-    try:
+    with kept_in_http():
         value, secret = await service.tokens.issue(
             patch,
             session_id=session_id,
@@ -69,6 +71,18 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
             model=named,
             grant=grant,
         )
+    return ClientSecret(
+        value=value,
+        expires_at=secret.expires_at,
+        session=session_object(options, session_id, 0),
+    )
+
+
+@contextlib.contextmanager
+def kept_in_http() -> Iterator[None]:
+    """Why a session's configuration cannot be kept, in HTTP's words."""
+    try:
+        yield
     except StoreFull:
         raise ApiError(
             503,
@@ -86,8 +100,3 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
             code="store_unavailable",
             type="server_error",
         ) from None
-    return ClientSecret(
-        value=value,
-        expires_at=secret.expires_at,
-        session=session_object(options, session_id, 0),
-    )

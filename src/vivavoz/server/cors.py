@@ -26,7 +26,7 @@ def _applies(request: web.Request) -> bool:
         # Where the beta takes offers; the WebSocket at the same path knows no such headers.
         return request.method in ("POST", "OPTIONS")
     # The list of calls at the same path is for back ends.
-    return path.endswith("/realtime/calls") and request.method != "GET"
+    return path.endswith(("/realtime/calls", "/realtime/translations/calls")) and request.method != "GET"
 
 
 def allow(request: web.Request, response: web.StreamResponse) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -17,13 +17,19 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 import vivavoz
-from vivavoz.server import beta, calls, client_secrets, cors, health, listing, realtime
+from vivavoz.server import beta, calls, client_secrets, cors, health, listing, realtime, translations
 from vivavoz.server.service import Service
 from vivavoz.wire import rest
 from vivavoz.wire.client_events import ClientEvent
 from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.server_events import ServerEvent
+from vivavoz.wire.translation import (
+    TranslationClientEvent,
+    TranslationSecret,
+    TranslationSecretRequest,
+    TranslationServerEvent,
+)
 
 DOCUMENT = web.AppKey("openapi document", bytes)
 
@@ -34,6 +40,8 @@ _UNIONS: dict[str, Any] = {
     "ClientEvent": ClientEvent,
     "ServerEvent": ServerEvent,
     "SessionRequest": AnyPatch,
+    "TranslationClientEvent": TranslationClientEvent,
+    "TranslationServerEvent": TranslationServerEvent,
 }
 """What has no name of its own among the wire types."""
 _BODIES = (
@@ -43,6 +51,8 @@ _BODIES = (
     rest.SecretRevocation,
     rest.CallList,
     Grant,
+    TranslationSecretRequest,
+    TranslationSecret,
     rest.HttpError,
     rest.GatewayError,
 )
@@ -195,11 +205,7 @@ def _operations(strict: bool) -> dict[Handler, Json]:
             "parameters": _query("model", "deployment", "intent", "webrtcfilter"),
             "requestBody": {"required": True, "content": offers},
             "responses": {
-                "201": {
-                    "description": "The answer. `Location` ends in the call's id.",
-                    "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
-                    "content": {"application/sdp": {"schema": _SDP}},
-                },
+                "201": _ANSWER,
                 **failures(404, 408, 413, 415, 429, 503),
             },
             "x-data-channel": _EVENTS,
@@ -217,6 +223,7 @@ def _operations(strict: bool) -> dict[Handler, Json]:
             "responses": {"101": {"description": "Events, from here on."}, **failures(404, 426, 429, 503)},
             "x-websocket": {"subprotocol": "realtime", **_EVENTS},
         },
+        **_translations(failures),
         cors.preflight: {
             "summary": "What pages elsewhere may send (CORS).",
             "responses": {"204": {"description": "Says the headers."}, **here_only},
@@ -248,6 +255,38 @@ _WAIT: Json = {
     "description": "How long to wait for a change (s).",
     "schema": {"type": "number", "minimum": 0, "maximum": listing.MAX_WAIT_S, "multipleOf": 0.001},
 }
+
+
+def _translations(failures: Callable[..., Json]) -> dict[Handler, Json]:
+    """What the handlers of translation sessions do."""
+    events = {"client": _ref("TranslationClientEvent"), "server": _ref("TranslationServerEvent")}
+    asked = {"application/json": {"schema": _ref("TranslationSecretRequest")}}
+    return {
+        translations.create_secret: {
+            "summary": "Mint a client secret for translation sessions.",
+            "requestBody": {"required": True, "content": asked},
+            "responses": {
+                "200": _json("The secret.", _ref("TranslationSecret")),
+                **failures(404, 408, 413, 503),
+            },
+        },
+        translations.create_call: {
+            "summary": "Open a WebRTC call that translates: an SDP offer in, the answer out.",
+            "parameters": _query("model", "deployment"),
+            "requestBody": {
+                "required": True,
+                "content": {kind: {"schema": _SDP, "example": _OFFER} for kind in _SDP_KINDS},
+            },
+            "responses": {"201": _ANSWER, **failures(404, 408, 413, 415, 429, 503)},
+            "x-data-channel": events,
+        },
+        translations.connect: {
+            "summary": "Open a translation session over a WebSocket.",
+            "parameters": _query("model", "deployment"),
+            "responses": {"101": {"description": "Events, from here on."}, **failures(404, 426, 429, 503)},
+            "x-websocket": {"subprotocol": "realtime", **events},
+        },
+    }
 
 
 def _ref(name: str) -> Json:
@@ -293,6 +332,11 @@ _OFFER = "\r\n".join(
         "",
     ]
 )
+_ANSWER: Json = {
+    "description": "The answer. `Location` ends in the call's id.",
+    "headers": {"Location": {"required": True, "schema": {"type": "string"}}},
+    "content": {"application/sdp": {"schema": _SDP}},
+}
 _FORM: Json = {
     "schema": {
         "type": "object",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -82,13 +84,15 @@ async def open_call(
         check_session(grant, session)
     session = intended(request, session)
     secret = principal.secret
+    if secret is not None and secret.translation is not None:
+        raise other_kind("translation", "realtime/translations")
     if secret is not None and secret.session is not None:
         session = secret.session if session is None else overlay(secret.session, session)
     named = named_model(request, session, principal)
     model = named or service.config.default_model
     check_converses(request, model, kind_of(session) if session is not None else "realtime")
     await ensure_serving(request, service, model)
-    try:
+    with in_http(request, model):
         return service.calls.open(
             session,
             # Nobody has named a model: the client's first session.update may.
@@ -97,6 +101,22 @@ async def open_call(
             client=request.remote or "",
             grant=grant,
         )
+
+
+def other_kind(kind: str, where: str) -> ApiError:
+    """A client secret was shown that is for sessions of another kind."""
+    return ApiError(
+        403,
+        f"This client secret opens {kind} sessions only: use it with {where}.",
+        code="client_secret_wrong_kind",
+    )
+
+
+@contextlib.contextmanager
+def in_http(request: web.Request, model: str) -> Iterator[None]:
+    """Why a call cannot be opened, in HTTP's words."""
+    try:
+        yield
     except AtCapacity:
         raise unavailable(
             "All sessions of this server are in use. Try again shortly.",

@@ -11,6 +11,7 @@ from vivavoz.transports.port import Attachment, Transport
 from vivavoz.wire.grants import Filter, Grant
 from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.rest import CallEntry
+from vivavoz.wire.translation import TranslationPatch
 
 
 class OpenCall(Protocol):
@@ -44,6 +45,17 @@ class Calls(Protocol):
         session_id: str | None = None,
         client: str = "",
         grant: Grant | None = None,
+    ) -> OpenCall:
+        """Raises AtCapacity, UnknownModel, ProtocolError."""
+        ...
+
+    def open_translation(
+        self,
+        session: TranslationPatch | None,
+        model: str,
+        *,
+        session_id: str | None = None,
+        client: str = "",
     ) -> OpenCall:
         """Raises AtCapacity, UnknownModel, ProtocolError."""
         ...

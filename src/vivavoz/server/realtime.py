@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from aiohttp import web
 
 from vivavoz.cluster.directory import Elsewhere
@@ -15,6 +17,7 @@ from vivavoz.server.granting import check_websocket, grant_of, one_call
 from vivavoz.server.opening import open_call
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
+from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.websocket import WebSocketTransport
 
 HEARTBEAT_S = 20.0
@@ -35,8 +38,8 @@ async def _session(request: web.Request) -> web.StreamResponse:
     async with one_call(service, principal):
         call = await open_call(request, principal, None, grant_of(principal, None))
     try:
-        websocket = await _upgrade(request, service.config.limits)
-        await _serve(request, websocket, call, "websocket")
+        websocket = await upgrade(request, service.config.limits)
+        await serve(request, websocket, call, "websocket", dialect_of(request, call))
     finally:
         # Nothing where the transport's end has ended the call already.
         call.hangup("connection ended")
@@ -66,8 +69,8 @@ async def _sideband(request: web.Request, call_id: str) -> web.StreamResponse:
         )
     service.sidebands[call_id] += 1
     try:
-        websocket = await _upgrade(request, service.config.limits)
-        await _serve(request, websocket, found, "sideband")
+        websocket = await upgrade(request, service.config.limits)
+        await serve(request, websocket, found, "sideband", dialect_of(request, found))
     finally:
         service.sidebands[call_id] -= 1
         if not service.sidebands[call_id]:
@@ -75,15 +78,22 @@ async def _sideband(request: web.Request, call_id: str) -> web.StreamResponse:
     return websocket
 
 
-async def _serve(request: web.Request, websocket: web.WebSocketResponse, call: OpenCall, kind: str) -> None:
+async def serve(
+    request: web.Request,
+    websocket: web.WebSocketResponse,
+    call: OpenCall,
+    kind: Literal["websocket", "sideband"],
+    dialect: Dialect,
+) -> None:
+    """Carry the call's events until it, or the connection, ends."""
     limits: Limits = request.app[SERVICE].config.limits
     tcp = request.transport
     if tcp is None:
         raise ConnectionResetError("the client left during the handshake")
     transport = WebSocketTransport(
         websocket,
-        "sideband" if kind == "sideband" else "websocket",
-        dialect=dialect_of(request, call),
+        kind,
+        dialect=dialect,
         outbox_bytes=limits.outbox_bytes,
         outbox_events=limits.outbox_events,
         abort=tcp.abort,
@@ -120,7 +130,8 @@ def _new_websocket(request: web.Request, limits: Limits) -> web.WebSocketRespons
     )
 
 
-async def _upgrade(request: web.Request, limits: Limits) -> web.WebSocketResponse:
+async def upgrade(request: web.Request, limits: Limits) -> web.WebSocketResponse:
+    """The handshake's answer."""
     websocket = _new_websocket(request, limits)
     websocket.headers["x-request-id"] = request[REQUEST_ID]
     await websocket.prepare(request)

@@ -25,7 +25,7 @@ from vivavoz.server.store import Store
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch
-from vivavoz.wire.rest import decode_session
+from vivavoz.wire.translation import TranslationPatch, decode_kept_session
 
 PREFIX = "ek_"
 MAX_INLINE_CHARS = 4096
@@ -54,6 +54,8 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     """Unix seconds, as is ``expires_at``."""
     expires_at: int
     session: AnyPatch | None
+    translation: TranslationPatch | None = None
+    """In place of ``session``: the secret opens translation sessions, and no others."""
     model: str | None = None
     """The model's name where the session names none."""
     grant: Grant | None = None
@@ -94,7 +96,7 @@ class Tokens:
 
     async def issue(
         self,
-        session: AnyPatch | None,
+        session: AnyPatch | TranslationPatch | None,
         *,
         session_id: str,
         seconds: int,
@@ -115,7 +117,8 @@ class Tokens:
             session_id=session_id,
             issued_at=now,
             expires_at=expires_at,
-            session=session,
+            session=None if isinstance(session, TranslationPatch) else session,
+            translation=session if isinstance(session, TranslationPatch) else None,
             model=model,
             grant=grant,
             digest=_digest(token),
@@ -135,11 +138,13 @@ class Tokens:
         kept = box.kept
         if kept is None:
             kept = await self._stored(box.stored or "", box.expires_at)
+        session = _session(kept.session)
         return ClientSecret(
             session_id=box.session_id,
             issued_at=box.issued_at,
             expires_at=box.expires_at,
-            session=_session(kept.session),
+            session=None if isinstance(session, TranslationPatch) else session,
+            translation=session if isinstance(session, TranslationPatch) else None,
             model=box.model,
             grant=kept.grant,
             digest=digest,
@@ -210,9 +215,9 @@ class Tokens:
             raise _forged() from error
 
 
-def _session(patch: bytes | None) -> AnyPatch | None:
+def _session(patch: bytes | None) -> AnyPatch | TranslationPatch | None:
     try:
-        return decode_session(patch) if patch is not None else None
+        return decode_kept_session(patch) if patch is not None else None
     except ProtocolError:
         raise TokenError(
             "The client secret was minted by another version of this server. Mint a new one.",

@@ -7,7 +7,7 @@ session, because the reference has none there.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from msgspec import Meta
@@ -16,7 +16,7 @@ from vivavoz.wire import client_events
 from vivavoz.wire.base import UNSET, Closed, ClosedFixed, Data, Fixed, UnsetType
 from vivavoz.wire.codec import decode, decode_event
 from vivavoz.wire.errors import invalid_value, missing
-from vivavoz.wire.options import NoiseReduction
+from vivavoz.wire.options import AnyPatch, NoiseReduction
 from vivavoz.wire.rest import ExpiresAfter
 from vivavoz.wire.server_events import ErrorEvent, ServerEvent
 
@@ -221,6 +221,12 @@ class TranslationSecret(Data):
     value: str
     expires_at: int
     session: TranslationObject
+
+
+def decode_kept_session(data: bytes) -> AnyPatch | TranslationPatch:
+    """The session of a client secret, of either kind. Raises :class:`ProtocolError`."""
+    patch: AnyPatch | TranslationPatch = decode(data, cast(Any, AnyPatch | TranslationPatch))
+    return patch
 
 
 def decode_translation_secret_request(body: bytes) -> TranslationSecretRequest:
