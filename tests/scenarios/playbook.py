@@ -18,6 +18,7 @@ What happens (every effect of it must be listed before the next one)::
     raw {"type": 3}                                 a message as it is
     hears 640ms speech | silence | 0.42             caller's sound, in VAD frames of 20 ms
     sound 500ms                                     caller's sound that no VAD scores
+    job 2 counts 10 3 4                             Counted: the instructions, then each item
     job 2 says "Hello"                              RepliedText
     job 2 calls 0 get_weather '{"city": '           RepliedCall
     job 2 uses 10 5 0                               RepliedUsage
@@ -357,6 +358,8 @@ def received(message: str | bytes, sender: str) -> inputs.Received | inputs.Refu
 def _result(job: str, verb: str, *words: str) -> inputs.Input:
     number = int(job)
     match verb, words:
+        case "counts", (before, *tokens):
+            return inputs.Counted(job=number, items=[int(each) for each in tokens], instructions=int(before))
         case "says", (text,):
             return inputs.RepliedText(job=number, text=text)
         case "calls", (index, name, arguments):

@@ -40,8 +40,8 @@ SPELLED_OUT = 1_024
 
 
 class Piece(NamedTuple):
-    """One item as the model would get it. ``size``: bytes; ``tokens``: None where nobody has counted yet, but
-    there are no more than ``at_most``."""
+    """One item as the model would get it; no items where it only hears it. ``size``: bytes; ``tokens``: None
+    where nobody has counted yet, but there are no more than ``at_most``."""
 
     key: str
     entry: Entry | None
@@ -142,10 +142,12 @@ def _pieces(state: State, response: Response) -> list[Piece]:
     plan = response.plan
     pieces: list[Piece] = []
     if plan.input is None:
+        hears = state.settings.plan == "converse"
         pieces = [
             _piece(state, response, str(entry.item.id), entry, items)
             for entry in state.conversation
-            if not entry.dropped and (items := state.conversation.said(entry))
+            if not entry.dropped
+            and ((items := state.conversation.said(entry)) or (hears and sound_of(entry)))
         ]
     own = [[item] for item in plan.input or []]
     if response.conversation_id is None or plan.input is not None:
@@ -270,7 +272,7 @@ def _last(pieces: list[Piece], calls: dict[str, list[int]]) -> set[int]:
     """The last item; where it is an output, all outputs at the end with their calls."""
     stay: set[int] = set()
     for index in reversed(range(len(pieces))):
-        output = isinstance(pieces[index].items[0], FunctionCallOutput)
+        output = any(isinstance(item, FunctionCallOutput) for item in pieces[index].items[:1])
         if not output and stay:
             break
         stay.add(index)

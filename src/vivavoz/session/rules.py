@@ -307,12 +307,14 @@ def fail(state: State, out: Output, response: Response, code: str, message: str)
 def shorten(state: State, out: Output, response: Response) -> bool:
     """The model found its input too long, although it was not expected to be: ask again with less of the
     conversation, where it may be truncated. Whether that was done."""
-    if state.options.truncation == "disabled" or response.direct:
+    if not response.silent:
         return False
-    if not response.silent or response.shortened >= MAX_SHORTENED:
+    refused = response.asked.pop()
+    disabled = state.options.truncation == "disabled"
+    if disabled or response.direct or response.shortened >= MAX_SHORTENED:
         return False
     response.shortened, response.job = response.shortened + 1, None
-    response.budget = response.asked.pop().after_instructions * 3 // 4
+    response.budget = refused.after_instructions * 3 // 4
     begin(state, out, response)
     return True
 
