@@ -148,7 +148,7 @@ def show(effect: effects.Effect) -> Shown:
             members = json.loads(encode(event))
             name = members.pop("type")
             members.pop("event_id")
-            if name == "response.output_audio.delta":
+            if name in ("response.output_audio.delta", "session.output_audio.delta"):
                 members["delta"] = f"{len(event.delta) // BYTES_PER_MS}ms"
                 if effect.format is not None and effect.format.type != "audio/pcm":
                     members["format"] = effect.format.type
@@ -178,7 +178,7 @@ def _plain(value: msgspec.Struct) -> Members:
     def sound(node: Any) -> Any:
         if isinstance(node, dict):
             return {key: sound(inner) for key, inner in node.items()}
-        if isinstance(node, list):
+        if isinstance(node, list | tuple):
             return [sound(inner) for inner in node]
         return f"{len(node) // BYTES_PER_MS}ms" if isinstance(node, bytes) else node
 
@@ -207,6 +207,9 @@ def fits(wanted: Any, found: Any) -> bool:
 
 class Player:
     """Plays a scenario; ``steps`` is its trace."""
+
+    appends = "input_audio_buffer.append"
+    """The client event that carries sound."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -295,9 +298,9 @@ class Player:
         if word.endswith(">"):
             name, _, members = rest.partition(" ")
             message = {"type": name, **members_of(members)}
-            yield received(json.dumps(message), word[:-1] or CLIENT)
+            yield self._received(json.dumps(message), word[:-1] or CLIENT)
         elif word == "raw":
-            yield received(rest, CLIENT)
+            yield self._received(rest, CLIENT)
         elif word == "attach":
             sender, kind = rest.split()
             yield inputs.Attached(sender=sender, kind=kind)  # type: ignore[arg-type]
@@ -336,8 +339,11 @@ class Player:
         pcm = bytes(length * BYTES_PER_MS)
         if self.kind == "webrtc":
             return inputs.AudioReceived(pcm=pcm)
-        message = {"type": "input_audio_buffer.append", "audio": base64.b64encode(pcm).decode()}
-        return received(json.dumps(message), CLIENT)
+        message = {"type": self.appends, "audio": base64.b64encode(pcm).decode()}
+        return self._received(json.dumps(message), CLIENT)
+
+    def _received(self, message: str, sender: str) -> inputs.Input:
+        return received(message, sender)
 
 
 def received(message: str | bytes, sender: str) -> inputs.Received | inputs.Refused:

@@ -257,7 +257,7 @@ def _job_failed(state: State, out: Output, input: inputs.JobFailed) -> None:
 
 def _over(state: State, out: Output, phrase: Phrase, failure: tuple[str, str] | None) -> None:
     """The session lives on, whatever becomes of one phrase."""
-    telling.over(state, phrase, failure is None)
+    telling.over(phrase, failure is None)
     if state.settings.continuous and phrase.end is None:
         phrase.end = state.cut = phrase.fed
     if failure is not None:

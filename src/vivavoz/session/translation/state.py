@@ -56,6 +56,7 @@ class Phrase(Data):
     begun: bool = False
     over: bool = False
     """The job has ended, one way or the other."""
+    succeeded: bool = False
     understood: bool = False
     """All of the caller's words are known."""
     heard: str = ""

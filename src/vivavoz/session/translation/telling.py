@@ -57,12 +57,9 @@ def said(phrase: Phrase, pcm: bytes, text: str) -> bool:
     return True
 
 
-def over(state: State, phrase: Phrase, succeeded: bool) -> None:
+def over(phrase: Phrase, succeeded: bool) -> None:
     """Its job has ended."""
-    phrase.job, phrase.over, phrase.understood = None, True, True
-    source, target = phrase.heard.strip(), phrase.said.strip()
-    if succeeded and source and target and not state.settings.continuous:
-        state.context = [*state.context, (source, target)][-CONTEXT:]
+    phrase.job, phrase.over, phrase.understood, phrase.succeeded = None, True, True, succeeded
 
 
 def tell(state: State, out: Output) -> None:
@@ -76,7 +73,13 @@ def tell(state: State, out: Output) -> None:
         if not phrase.over:
             break
     while state.phrases and state.phrases[0].over and state.phrases[0].end is not None:
-        del state.phrases[0]
+        _remember(state, state.phrases.pop(0))
+
+
+def _remember(state: State, phrase: Phrase) -> None:
+    source, target = phrase.heard.strip(), phrase.said.strip()
+    if phrase.succeeded and source and target and not state.settings.continuous:
+        state.context = [*state.context, (source, target)][-CONTEXT:]
 
 
 def _tell_words(state: State, out: Output, phrase: Phrase) -> None:
