@@ -206,7 +206,7 @@ def _failure(what: str, error: BaseException) -> UpstreamError:
     )
 
 
-async def multipart(parts: Mapping[str, tuple[bytes, str]]) -> tuple[bytes, str]:
+async def multipart(parts: Mapping[str, tuple[str, str]]) -> tuple[bytes, str]:
     """``multipart/form-data`` of (content, its type) by name: the body, and its content type."""
     form = aiohttp.FormData(default_to_multipart=True)
     for name, (content, kind) in parts.items():

@@ -27,7 +27,7 @@ class OpenAI(Realtime):
         self, offer: str, session: Mapping[str, Any], *, filtered: Filter, grant: Mapping[str, Any] | None
     ) -> Answer:
         body, kind = await multipart(
-            {"sdp": (offer.encode(), "application/sdp"), "session": (encode(session), "application/json")}
+            {"sdp": (offer, "application/sdp"), "session": (encode(session).decode(), "application/json")}
         )
         headers = {"Content-Type": kind}
         return answered(await self._request("a call", "POST", "/realtime/calls", body=body, headers=headers))

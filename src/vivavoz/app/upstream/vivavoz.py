@@ -46,9 +46,9 @@ class Vivavoz(Realtime):
     async def connect(
         self, offer: str, session: Mapping[str, Any], *, filtered: Filter, grant: Mapping[str, Any] | None
     ) -> Answer:
-        parts = {"sdp": (offer.encode(), "application/sdp"), "session": (encode(session), "application/json")}
+        parts = {"sdp": (offer, "application/sdp"), "session": (encode(session).decode(), "application/json")}
         if grant is not None:
-            parts["grant"] = (encode(grant), "application/json")
+            parts["grant"] = (encode(grant).decode(), "application/json")
         body, kind = await multipart(parts)
         params = {} if filtered == "off" else {"webrtcfilter": filtered}
         headers = {"Content-Type": kind}
