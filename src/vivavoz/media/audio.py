@@ -54,7 +54,7 @@ class AudioStream:
             step=codec.rate // 50,
         )
         self._sends = sends
-        self._send_silence = config.send_silence
+        self._send_silence = config.send_silence and not codecs.silence_suppressed(codec)
         self._transmit = transmit
         self._srtp: Srtp | None = None
         self._silent = 0
@@ -129,6 +129,7 @@ class AudioStream:
             self._last_sr = (reports.senders[self.receiver.ssrc], now)
         for block in reports.blocks:
             if block.ssrc == self._stream.ssrc:
+                self._codec.reported(block.fraction_lost)
                 self._rtt = rtcp.round_trip(rtcp.ntp(time.time()), block) or self._rtt
         return True
 

@@ -93,8 +93,14 @@ class Encoder:
     """One direction of one call: 24 kHz mono PCM16LE frames -> Opus packets."""
 
     def __init__(
-        self, *, application: Application = "lowdelay", bitrate: int = 48000, complexity: int = 5
+        self,
+        *,
+        application: Application = "lowdelay",
+        bitrate: int = 48000,
+        complexity: int = 5,
+        loss_percent: int = 5,
     ) -> None:
+        """``loss_percent``: what in-band FEC is dosed for."""
         self._lib = library()
         error = ctypes.c_int()
         handle = self._lib.opus_encoder_create(
@@ -108,12 +114,16 @@ class Encoder:
         self._control(_SET_SIGNAL, _SIGNAL_VOICE)
         if application != "lowdelay":  # only the SILK modes carry in-band FEC
             self._control(_SET_INBAND_FEC, 1)
-            self._control(_SET_PACKET_LOSS_PERC, 5)
+            self._control(_SET_PACKET_LOSS_PERC, loss_percent)
 
     def encode(self, pcm: bytes) -> bytes:
         """One frame of 2.5, 5, 10, 20, 40 or 60 ms -> one packet."""
         size = self._lib.opus_encode(self._handle, pcm, len(pcm) // 2, self._out, MAX_PACKET)
         return ctypes.string_at(self._out, _check(size, "opus_encode"))
+
+    def reset(self) -> None:
+        """Forget the past: another stream begins."""
+        _check(self._lib.opus_encoder_ctl(self._handle, _RESET_STATE), "opus reset")
 
     def _control(self, request: int, value: int) -> None:
         _check(self._lib.opus_encoder_ctl(self._handle, request, ctypes.c_int(value)), f"opus ctl {request}")
