@@ -1,0 +1,339 @@
+"""One observed call: its events are folded, logged, recorded and shown, and its tools answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import struct
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from vivavoz.app.errors import AppError
+from vivavoz.app.observer.eventlog import EventLog, without_sound
+from vivavoz.app.observer.fields import identifier, text
+from vivavoz.app.observer.ports import (
+    Attachment,
+    CallInfo,
+    CallState,
+    CallStore,
+    Event,
+    Observed,
+    Recorder,
+    Sender,
+    Track,
+)
+from vivavoz.app.observer.sideband import Outgoing, Over, Sideband, Timing
+from vivavoz.app.observer.state import CallFold
+from vivavoz.app.observer.toolrunner import Threads, ToolRunner
+from vivavoz.app.observer.tools import Toolbox, ToolContext
+from vivavoz.app.observer.watching import Watches
+from vivavoz.app.upstream.port import Upstream, UpstreamError
+
+log = logging.getLogger("vivavoz.app")
+
+MAX_REPLAY = 50_000
+"""Events that are held back while the service replays a call."""
+LEAVES_WITHIN_S = 1.0
+LATE_S = 1.0
+"""A call that is attached to later than this may have said something before."""
+_TRACKS: tuple[Track, Track] = ("caller", "assistant")
+_SOUND_HEADER = struct.Struct("<BQ")
+
+
+class Keeping(msgspec.Struct, frozen=True, kw_only=True):
+    """What all observers of an application share."""
+
+    upstream: Upstream
+    recorder: Recorder
+    store: CallStore
+    threads: Threads
+    timing: Timing = Timing()
+
+
+class Observer:
+    """``seen``: how far an observer before this one came; None: the call is new."""
+
+    def __init__(
+        self,
+        info: CallInfo,
+        keeping: Keeping,
+        *,
+        tools: Toolbox | None = None,
+        session: Mapping[str, Any] | None = None,
+        seen: Observed | None = None,
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``session``: what the call was asked to be; ``changed`` is called when the summary is another."""
+        tools = tools or Toolbox()
+        self.info = info
+        self.log = EventLog(info.filtered)
+        self.watches = Watches()
+        self._keeping = keeping
+        self._able = keeping.upstream.abilities
+        self._fold = CallFold(info, session=session, owned=tools.names)
+        self._seen = seen
+        self._last_event_id: str | None = None
+        self._last_at = seen.seen_at if seen else info.started_at
+        self._lost_at: float | None = None
+        self._missed = seen is not None or info.origin == "adopted"
+        """Whether the call has gone on for a while, unobserved."""
+        self._replay: list[tuple[float, dict[str, Any], bytes]] | None = None
+        self._changed = changed
+        context = ToolContext(call_id=info.call_id, profile=info.profile, user=info.user)
+        self._tools = ToolRunner(
+            tools, context, self._fold, self._tool_sends, keeping.threads, seconds=keeping.timing.tool
+        )
+        self._sideband = Sideband(
+            info,
+            keeping.upstream,
+            keeping.timing,
+            known=seen is not None,
+            attachment=self._attachment,
+            failed=self._failed,
+            received=self._received,
+            sent=self._sent,
+        )
+        self._numbered = 0
+
+    @property
+    def state(self) -> CallState:
+        """Alive: encode it at once."""
+        self._fold.summarize()
+        return self._fold.state
+
+    @property
+    def live(self) -> bool:
+        return self._fold.state.status == "live"
+
+    # ------------------------------------------------------------------------------------ its life
+
+    async def run(self) -> None:
+        """Until the call is over. Cancelled, the call is left as it is: who comes next goes on with it."""
+        keeping = self._keeping
+        keeping.recorder.opened(self.info)
+        await self._stored(keeping.store.opened(self.info))
+        try:
+            async with asyncio.TaskGroup() as group:
+                progress = group.create_task(self._tell_progress())
+                reason = await self._observe()
+                progress.cancel()
+        except asyncio.CancelledError:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVES_WITHIN_S):
+                    await self._store_progress()
+            raise
+        finally:
+            await self._tools.close()
+        self._finish(reason)
+        await self._stored(keeping.store.closed(self.info.call_id, self._fold.state.ended_at or 0.0, reason))
+
+    async def end(self, reason: str) -> None:
+        """The call is known to be over."""
+        await self._sideband.end(reason)
+
+    def broke(self) -> Observed:
+        """This observer cannot go on; returns how far it came."""
+        self._fold.observer("lost")
+        self._news()
+        self.watches.end()
+        return Observed(self.info, self._last_event_id, self._last_at)
+
+    def give_up(self) -> None:
+        """No observer can go on with this call."""
+        self._finish("the observer failed")
+
+    async def _observe(self) -> str:
+        after: str | None = "start"
+        try:
+            while True:
+                if self._able.replay and self._missed:
+                    self._replay = []
+                await self._sideband.attach(after)
+                if not self._able.replay:
+                    self._mark_gap()
+                await self._sideband.follow()
+                if self._replay is not None:
+                    self._replayed(complete=False)
+                self._lost_at = time.time()
+                after = self._last_event_id or "start"
+        except Over as over:
+            return str(over)
+
+    def _finish(self, reason: str) -> None:
+        at = time.time()
+        self._fold.ended(at, reason)
+        log.info("call %s: over (%s)", self.info.call_id, reason)
+        self._keeping.recorder.closed(self.info.call_id, at, reason, self.state)
+        self.log.over()
+        self._news()
+        self.watches.end()
+
+    async def _tell_progress(self) -> None:
+        told: str | None = None
+        while True:
+            await asyncio.sleep(self._keeping.timing.tick)
+            if self._sideband.attached and self._replay is None and self._last_event_id != told:
+                told = self._last_event_id
+                await self._store_progress()
+
+    async def _store_progress(self) -> None:
+        if self._last_event_id is not None:
+            progress = self._keeping.store.progress(self.info.call_id, self._last_event_id, self._last_at)
+            await self._stored(progress)
+
+    async def _stored(self, work: Any) -> None:
+        """Without the store, only a restart is worse off."""
+        try:
+            await work
+        except OSError as error:
+            log.warning("call %s: not remembered: %s", self.info.call_id, type(error).__name__)
+            if not any(note.code == "store_failed" for note in self._fold.state.errors):
+                message = "This call may not be found again after a restart: its store failed."
+                self._fold.note(time.time(), "store_failed", message)
+
+    # ------------------------------------------------------------------------------------ gaps
+
+    def _mark_gap(self, *, certain: bool = False) -> None:
+        """Events between the last and now may be missing; ``certain``: they are."""
+        now = time.time()
+        if self._seen is not None:
+            self._gap(self._seen.seen_at, now, "the observer was restarted")
+        elif self._lost_at is not None:
+            self._gap(self._lost_at, now, "the observer was not attached")
+        elif certain or self.info.origin != "connect" or now - self.info.started_at > LATE_S:
+            self._gap(self.info.started_at, now, "the observer was not attached yet")
+        self._attached_again()
+
+    def _attached_again(self) -> None:
+        self._seen = self._lost_at = None
+        self._missed = False
+
+    def _gap(self, since: float, until: float, reason: str) -> None:
+        self._fold.gap(since, until, reason)
+        self._keeping.recorder.gap(self.info.call_id, since, until, reason)
+
+    def _replayed(self, *, complete: bool) -> None:
+        """The service has told what it remembers; ``complete``: nothing that it was asked for is missing."""
+        held, self._replay = self._replay, None
+        restarted = self._seen is not None
+        if held is not None:
+            self._catch_up(held, self._seen.last_event_id if self._seen else None)
+        # Sound is not replayed: a recording misses it.
+        silent = self._lost_at is not None and self.info.record and self._able.audio
+        if restarted or silent or not complete:
+            self._mark_gap(certain=True)
+        self._attached_again()
+        if restarted:
+            self._tools.interrupted()
+
+    def _catch_up(self, held: list[tuple[float, dict[str, Any], bytes]], last: str | None) -> None:
+        """What happened while nobody observed: when, the service does not say."""
+        ids = [identifier(event, "event_id") for _, event, _ in held]
+        known = ids.index(last) + 1 if last in ids and last is not None else 0
+        for index, (at, event, raw) in enumerate(held):
+            self._take(at, event, raw, recorded=index >= known)
+        self._fold.turns.forget_times()
+
+    # ------------------------------------------------------------------------------------ what is received
+
+    def _received(self, data: str | bytes) -> None:
+        if isinstance(data, bytes):
+            self._sound(data)
+            return
+        raw = data.encode("utf-8", "surrogatepass")
+        try:
+            event = msgspec.json.decode(raw)
+            if not isinstance(event, dict):
+                return
+            raw = without_sound(event, raw)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            log.warning("call %s: the service sent something that is no event", self.info.call_id)
+            return
+        at = time.time()
+        if event.get("type") == "vivavoz.replayed":
+            self._replayed(complete=event.get("complete") is True)
+        elif self._replay is not None and len(self._replay) < MAX_REPLAY:
+            self._replay.append((at, event, raw))
+            return
+        self._take(at, event, raw)
+        self._tools.happened(event)
+        if event.get("type") == "conversation.item.truncated" and self._able.roles:
+            # Our own service keeps the words that were heard, and tells them to who asks.
+            item_id = identifier(event, "item_id")
+            self._tool_sends({"type": "conversation.item.retrieve", "item_id": item_id})
+
+    def _take(self, at: float, event: dict[str, Any], raw: bytes, *, recorded: bool = True) -> None:
+        self._fold.apply(at, event)
+        if (event_id := identifier(event, "event_id")) is not None:
+            self._last_event_id, self._last_at = event_id, at
+        self._note(at, "server", event, raw, recorded=recorded)
+
+    def _sound(self, frame: bytes) -> None:
+        """Byte 0: track; bytes 1 to 8: position in samples; then s16le."""
+        if len(frame) < _SOUND_HEADER.size:
+            return
+        track, position = _SOUND_HEADER.unpack_from(frame)
+        if track < len(_TRACKS):
+            self._keeping.recorder.audio(
+                self.info.call_id, _TRACKS[track], position, frame[_SOUND_HEADER.size :]
+            )
+
+    def _note(self, at: float, sender: Sender, event: Event, raw: bytes, *, recorded: bool = True) -> None:
+        entry = self.log.add(at, sender, event, raw)
+        if recorded:
+            self._keeping.recorder.event(self.info.call_id, at, sender, raw)
+        if len(self.watches):
+            self.watches.put(msgspec.json.encode({"kind": "event", "entry": entry}))
+        self._news()
+
+    def _attachment(self, attachment: Attachment) -> None:
+        if self._fold.state.observer != attachment:
+            log.info("call %s: observer %s", self.info.call_id, attachment)
+            self._fold.observer(attachment)
+            self._news()
+
+    def _failed(self, error: UpstreamError) -> None:
+        self._fold.note(time.time(), error.code, error.message)
+        self._news()
+
+    def _news(self) -> None:
+        self.watches.changed()
+        self._changed()
+
+    # ------------------------------------------------------------------------------------ what is sent
+
+    def send(self, event: Mapping[str, Any]) -> str:
+        """A client event from an operator; returns its ``event_id``. Raises AppError."""
+        if not self.live:
+            raise AppError(409, "The call has ended.", "call_ended")
+        if not self._sideband.attached:
+            raise AppError(409, "The observer is not attached to the call now.", "observer_not_attached")
+        if not self._sideband.room:
+            raise AppError(429, "Too many events wait to be sent to this call.", "too_many_events", None, 1.0)
+        return self._queue("console", event)
+
+    async def hangup(self) -> None:
+        """Raises UpstreamError."""
+        await self._keeping.upstream.hangup(self.info.call_id)
+
+    def _tool_sends(self, event: Mapping[str, Any]) -> None:
+        if self._sideband.room:
+            self._queue("tool", event)
+        else:
+            log.warning("call %s: a %s is not sent: too many wait", self.info.call_id, text(event, "type"))
+
+    def _queue(self, sender: Sender, event: Mapping[str, Any]) -> str:
+        self._numbered += 1
+        event_id = identifier(event, "event_id") or f"app_{self._numbered}"
+        whole = {"type": event["type"], "event_id": event_id, **event}
+        self._sideband.send(Outgoing(sender, msgspec.json.encode(whole)))
+        return event_id
+
+    def _sent(self, outgoing: Outgoing) -> None:
+        event = msgspec.json.decode(outgoing.event)
+        raw = without_sound(event, outgoing.event)
+        self._note(time.time(), outgoing.sender, event, raw)
