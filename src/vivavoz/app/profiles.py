@@ -25,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _TOOL = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _MAX_FILE = 1024 * 1024
 _MAX_PROFILES = 200
+_TRANSCRIBED = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
 
 
 class ProfileError(Exception):
@@ -88,10 +89,11 @@ class Profiles:
         model: str | None = None,
         strict: bool = False,
     ) -> Profiles:
-        """``path`` None: one profile without instructions. ``model``: for profiles that name none.
+        """``path`` None: one profile without instructions, which has the caller's words transcribed.
+        ``model``: for profiles that name none.
         ``strict``: sessions hold what our own service knows, and nothing else. Raises ProfileError."""
         if path is None:
-            only = Profile(name=default, session=_session({}, model))
+            only = Profile(name=default, session=_session(_TRANSCRIBED, model))
             return cls({default: only}, default)
         path = Path(path).expanduser()
         written = _read(path)
@@ -192,8 +194,6 @@ def _check_session(session: Mapping[str, Any], strict: bool) -> None:
         if strict or error.code != "unknown_parameter":
             raise ValueError(f"session: {error.message}") from None
         return
-    except TypeError:
-        raise ValueError("session: dates and times are no JSON") from None
     if not isinstance(patch, SessionPatch):
         raise ValueError("session.type: expected 'realtime'")
 
