@@ -15,7 +15,7 @@ from vivavoz.call.registry import AtCapacity, CallRegistry, UnknownModel
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.trace import TraceError, read, replay
 from vivavoz.engines.ports import EngineError
-from vivavoz.engines.scripted import ScriptedEngines
+from vivavoz.engines.scripted import Script, ScriptedEngines
 
 Scene = Callable[[CallRegistry], Awaitable[None]]
 
@@ -49,6 +49,71 @@ def test_a_text_turn_is_answered_in_sound_and_words() -> None:
         assert done["response"]["usage"]["output_token_details"]["audio_tokens"] > 0
 
     play(scene)
+
+
+def asked(words: int) -> dict[str, object]:
+    part = {"type": "input_text", "text": " ".join(["hello"] * words)}
+    return {"type": "message", "role": "user", "content": [part]}
+
+
+@pytest.mark.parametrize(
+    ("truncation", "read"),
+    [
+        ("auto", 16 + 30),
+        ({"type": "retention_ratio", "retention_ratio": 0.7}, 16 + 20),
+        (
+            {"type": "retention_ratio", "retention_ratio": 1, "token_limits": {"post_instructions": 10}},
+            16 + 10,
+        ),
+        ("disabled", 0),
+    ],
+)
+def test_a_conversation_is_cut_to_the_window_of_its_model(truncation: object, read: int) -> None:
+    """Of four messages of ten words, behind instructions of sixteen; fifty fit, and ten for the answer."""
+
+    async def scene(calls: CallRegistry) -> None:
+        client = FakeTransport().join(calls.open(None, "gpt-realtime"))
+        session = {"type": "realtime", "output_modalities": ["text"], "truncation": truncation}
+        client.say("session.update", session={**session, "instructions": " ".join(["be"] * 16)})
+        for _ in range(4):
+            client.say("conversation.item.create", item=asked(10))
+        client.say("response.create")
+        done = (await client.until("response.done"))["response"]
+        assert done["usage"]["input_tokens"] == read
+        assert done["status"] == ("completed" if read else "failed")
+        if not read:
+            assert done["status_details"]["error"]["code"] == "context_length_exceeded"
+
+    play(scene, engines=ScriptedEngines(Script.parse("window = { tokens = 60, output = 10 }")))
+
+
+def test_a_conversation_that_a_model_refuses_is_cut_until_it_does_not() -> None:
+    async def scene(calls: CallRegistry) -> None:
+        client = FakeTransport().join(calls.open(None, "gpt-realtime"))
+        client.say("session.update", session={"type": "realtime", "output_modalities": ["text"]})
+        for _ in range(40):
+            client.say("conversation.item.create", item=asked(10))
+        client.say("response.create")
+        done = (await client.until("response.done"))["response"]
+        assert done["status"] == "completed"
+        assert 50 < done["usage"]["input_tokens"] < 150
+
+    engines = ScriptedEngines(Script.parse("window = { tokens = 150, output = 10 }"))
+
+    class Silent:
+        """The same model, which says nothing of its window and does not count."""
+
+        def reply(self, *given: object) -> object:
+            return engines.llm.reply(*given)  # type: ignore[arg-type, union-attr]
+
+    class Set:
+        def __getattr__(self, name: str) -> object:
+            return Silent() if name == "llm" else self if name == "for_call" else getattr(engines, name)
+
+        def __call__(self) -> object:
+            return self
+
+    play(scene, engines=Set())
 
 
 @pytest.mark.parametrize("kind", ["websocket", "webrtc"])

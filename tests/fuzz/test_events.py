@@ -12,7 +12,7 @@ import pytest
 
 from tests.fuzz.amount import EVENTS, SEED
 from tests.fuzz.mutation import mutated
-from tests.properties.world import CLIENT_MOVES, PROLOGUES, RESULTS, VADS, Move, World
+from tests.properties.world import CLIENT_MOVES, PROLOGUES, RESULTS, VADS, WINDOWS, Move, World
 from tests.scenarios.playbook import received
 from tests.wire import events
 from vivavoz.session import inputs
@@ -36,6 +36,7 @@ def beginning(source: random.Random) -> Move:
         source.random() < 0.5,
         source.choice(("audio", "text")),
         source.choice(PROLOGUES),
+        source.choice(WINDOWS),
     )
 
 

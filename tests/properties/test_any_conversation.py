@@ -82,7 +82,7 @@ def test_dumped_and_loaded_anywhere_the_trace_replays_to_the_same_effects(
 @pytest.mark.parametrize("vad", VADS[0:3:2], ids=["push to talk", "vad"])
 @pytest.mark.parametrize("probability", [None, 0.0, 0.9], ids=["unscored", "silence", "speech"])
 def test_endless_sound_does_not_grow_a_session(plan: str, vad: Any, probability: float | None) -> None:
-    world = World((plan, False, "webrtc", vad, False, "audio", []))
+    world = World((plan, False, "webrtc", vad, False, "audio", [], None))
     largest = 0
     for _ in range(5 * INPUT_MS // 20):
         if probability is None:
@@ -94,7 +94,7 @@ def test_endless_sound_does_not_grow_a_session(plan: str, vad: Any, probability:
 
 
 def test_the_longest_duration_ends_every_job() -> None:
-    world = World(("cascade", False, "webrtc", {"type": "server_vad"}, True, "audio", []))
+    world = World(("cascade", False, "webrtc", {"type": "server_vad"}, True, "audio", [], None))
     world.move(("client", "respond", 0, 0))
     world.move(("client", "respond_aside", 0, 0))
     world.move(("hears", 100, 0.0))
@@ -106,7 +106,7 @@ def test_the_longest_duration_ends_every_job() -> None:
 
 
 def test_a_long_turn_keeps_only_what_a_turn_detector_listens_to() -> None:
-    world = World(("cascade", True, "webrtc", {"type": "semantic_vad"}, False, "audio", []))
+    world = World(("cascade", True, "webrtc", {"type": "semantic_vad"}, False, "audio", [], None))
     world.settings = replace(world.settings, input_ms=300_000)
     world.session, world.watch = world.fresh(), Watch()
     for _ in range(30):
@@ -117,7 +117,7 @@ def test_a_long_turn_keeps_only_what_a_turn_detector_listens_to() -> None:
 @stories
 @given(story)
 def test_a_transcription_session_never_answers(moves: list[Move]) -> None:
-    world = World(("cascade", False, "websocket", {"type": "server_vad"}, True, "audio", []))
+    world = World(("cascade", False, "websocket", {"type": "server_vad"}, True, "audio", [], None))
     world.options = effective_session(TranscriptionPatch(), "gpt-realtime")
     world.session, world.watch = world.fresh(), Watch()
     for move in moves:

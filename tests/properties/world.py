@@ -18,6 +18,7 @@ from vivavoz.session import effects, inputs
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
+from vivavoz.wire.base import replace
 from vivavoz.wire.codec import decode
 from vivavoz.wire.mcp import ExecutionFailure, ListedTool
 from vivavoz.wire.options import SessionOptions, SessionPatch, effective_session
@@ -65,6 +66,9 @@ MCP_TOOLS: list[dict[str, Any]] = [
     },
 ]
 
+WINDOWS: tuple[tuple[int, bool] | None, ...] = (None, (400, True), (120, True), (120, False))
+"""What a model can read, and whether its engine counts: room for a few items, where there is one."""
+
 number = st.integers(0, 7)
 Move = tuple[Any, ...]
 
@@ -101,7 +105,8 @@ def moves() -> st.SearchStrategy[Move]:
 
 
 def beginnings() -> st.SearchStrategy[Move]:
-    """How a session is made (plan, judge, transport, turn detection, transcription, modality) and begins."""
+    """How a session is made (plan, judge, transport, turn detection, transcription, modality), what it begins
+    with, and how much its model can read."""
     return st.tuples(
         st.sampled_from(["cascade", "converse"]),
         st.booleans(),
@@ -110,6 +115,7 @@ def beginnings() -> st.SearchStrategy[Move]:
         st.booleans(),
         st.sampled_from(["audio", "audio", "text"]),
         st.sampled_from(PROLOGUES),
+        st.sampled_from(WINDOWS),
     )
 
 
@@ -139,11 +145,14 @@ CLIENT_MOVES = (
     "update_transcription",
     "update_modality",
     "update_tools",
+    "update_truncation",
     "approve",
     "update_wrong",
 )
 
 RESULTS = (
+    "counted",
+    "too_long",
     "text",
     "call",
     "usage",
@@ -163,8 +172,11 @@ class World:
     """Plays moves; ``trace`` is every ``(now, input, effects)``."""
 
     def __init__(self, beginning: Move) -> None:
-        plan, judges, kind, vad, transcribes, modality, prologue = beginning
+        plan, judges, kind, vad, transcribes, modality, prologue, window = beginning
         self.settings = Settings(plan=plan, judges_turns=judges, input_ms=INPUT_MS, duration_s=3_600)
+        if window is not None:
+            tokens, counts = window
+            self.settings = replace(self.settings, window=tokens, longest_reply=20, counts=counts)
         self.options = _options(vad, transcribes, modality)
         self.kind = kind
         self.session = self.fresh()
@@ -173,6 +185,7 @@ class World:
         self.now = 0.0
         self.heard = 0
         self.jobs: dict[int, str] = {}
+        self.counting: dict[int, int] = {}
         self.items = ["root", "nothing"]
         self.responses = ["nothing"]
         self.flushing = False
@@ -193,6 +206,8 @@ class World:
     def _remember(self, effect: effects.Effect) -> None:
         if isinstance(effect, effects.StartJob):
             self.jobs[effect.job] = type(effect.task).__name__
+            if isinstance(effect.task, effects.Count):
+                self.counting[effect.job] = len(effect.task.reply.items)
         elif isinstance(effect, effects.Flush):
             self.flushing = True
         elif isinstance(effect, effects.Send):
@@ -257,6 +272,8 @@ class World:
 
     def _reply(self, b: int) -> None:
         """The model says something, is voiced where it needs a voice, and is heard."""
+        for job in [job for job in self.live() if self.jobs[job] == "Count"]:
+            self._give_result("counted", job, b)
         for job in [job for job in self.live() if self.jobs[job] == "Reply"]:
             self._give_result("text", job, b)
         for job in [job for job in self.live() if self.jobs[job] in ("Synthesize", "Converse")]:
@@ -285,6 +302,7 @@ class World:
         job = live[a % len(live)]
         kinds = {
             "Transcribe": ("words", "transcript"),
+            "Count": ("counted", "counted", "ended"),
             "Reply": ("text", "text", "call", "ended"),
             "Synthesize": ("speech", "speech", "ended"),
             "Converse": ("speech", "call", "transcript", "ended"),
@@ -299,6 +317,10 @@ class World:
         known = list(self.jobs)
         job = known[-1 - a % len(known)] if known and b else 99
         self._give_result(kind, job, b)
+
+    def _count(self, job: int, b: int) -> list[int]:
+        """Of as many items as were asked for; once in a while of none."""
+        return [3 + b * 4] * self.counting.get(job, 1) if b else []
 
     def _give_result(self, kind: str, job: int, b: int) -> None:
         text = TEXTS[b % len(TEXTS)]
@@ -315,6 +337,11 @@ class World:
             case "returned":
                 error = ExecutionFailure(message="It failed.") if b % 3 == 0 else None
                 happened = inputs.ToolReturned(job=job, output=None if error else text, error=error)
+            case "counted":
+                happened = inputs.Counted(job=job, items=self._count(job, b), instructions=b)
+            case "too_long":
+                message = "Too long."
+                happened = inputs.JobFailed(job=job, code="context_length_exceeded", message=message)
             case "usage":
                 happened = inputs.RepliedUsage(job=job, input_tokens=b, output_tokens=b, cached_tokens=0)
             case "finish":
@@ -410,6 +437,10 @@ def _update(kind: str, b: int) -> dict[str, Any]:
             return {"audio": {"output": {"voice": ("alloy", "marin")[b % 2]}}}
         case "update_transcription":
             return {"audio": {"input": {"transcription": (None, {"model": "whisper-1"})[b % 2]}}}
+        case "update_truncation":
+            ratio = {"type": "retention_ratio", "retention_ratio": b / 7, "token_limits": {}}
+            limited = {**ratio, "token_limits": {"post_instructions": b * 20}}
+            return {"truncation": ("auto", "disabled", ratio, limited)[b % 4]}
         case "update_tools":
             return {"tools": MCP_TOOLS[: b % 4]}
         case "update_modality":

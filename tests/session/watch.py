@@ -20,6 +20,13 @@ _ARGUMENTS_DELTA = "response.function_call_arguments.delta"
 _ARGUMENTS_DONE = "response.function_call_arguments.done"
 _SOUND = "response.output_audio.delta"
 
+_ANSWERED: dict[type, type] = {
+    inputs.ToolsListed: effects.ListTools,
+    inputs.ToolReturned: effects.CallTool,
+    inputs.Counted: effects.Count,
+}
+"""What ends the job of its kind, and no other."""
+
 Where = tuple[str, int, int]
 
 
@@ -49,19 +56,14 @@ class Watch:
         self.sound: set[str] = set()
         self.playing: set[str] = set()
         self.jobs: set[int] = set()
-        self.tool_jobs: dict[int, type] = {}
+        self.answered_jobs: dict[int, type] = {}
         self.fed_up: set[int] = set()
         self.last_job = 0
         self.ended = False
 
     def saw(self, happened: inputs.Input, done: list[effects.Effect]) -> None:
         assert not (self.ended and done), f"after the hang-up: {done}"
-        if isinstance(happened, inputs.JobEnded | inputs.JobFailed):
-            self.jobs.discard(happened.job)
-        elif isinstance(happened, inputs.ToolsListed | inputs.ToolReturned):
-            answered = effects.ListTools if isinstance(happened, inputs.ToolsListed) else effects.CallTool
-            if self.tool_jobs.get(happened.job) is answered:
-                self.jobs.discard(happened.job)
+        self.jobs.discard(self._ended(happened))
         for effect in done:
             self._effect(effect)
         if isinstance(happened, inputs.Flushed):
@@ -69,6 +71,13 @@ class Watch:
             self.sound.clear()
         if self.ended:
             assert not self.jobs, f"jobs {self.jobs} outlive the session"
+
+    def _ended(self, happened: Any) -> int:
+        """The job that this is the end of; 0: of none."""
+        if isinstance(happened, inputs.JobEnded | inputs.JobFailed):
+            return happened.job
+        answered = _ANSWERED.get(type(happened))
+        return happened.job if answered and self.answered_jobs.get(happened.job) is answered else 0
 
     @property
     def open(self) -> dict[str, Any]:
@@ -94,8 +103,8 @@ class Watch:
                 self._event(event)
             case effects.StartJob(job=job, task=task):
                 assert job > self.last_job, f"job {job} used twice"
-                if isinstance(task, effects.ListTools | effects.CallTool):
-                    self.tool_jobs[job] = type(task)
+                if type(task) in _ANSWERED.values():
+                    self.answered_jobs[job] = type(task)
                 self.last_job = job
                 self.jobs.add(job)
             case effects.FeedAudio(job=job) | effects.FeedText(job=job):

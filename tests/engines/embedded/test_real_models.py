@@ -18,8 +18,10 @@ import pytest_asyncio
 from tests.pitch import brightness, pitch
 from vivavoz.engines.embedded.engines import EmbeddedEngines, EngineProcesses
 from vivavoz.engines.embedded.plan import EmbeddedOptions, plan
+from vivavoz.engines.embedded.tokens import SPARE
 from vivavoz.engines.embedded.voices import VOICES
 from vivavoz.engines.ports import (
+    Counts,
     EngineError,
     Finish,
     Prepares,
@@ -31,7 +33,7 @@ from vivavoz.engines.ports import (
     Usage,
 )
 from vivavoz.models import Store
-from vivavoz.wire.items import InputText, Message
+from vivavoz.wire.items import FunctionCall, FunctionCallOutput, InputText, Item, Message, OutputText
 
 pytestmark = [pytest.mark.embedded, pytest.mark.asyncio(loop_scope="module")]
 
@@ -246,17 +248,38 @@ async def test_a_cancelled_reply_makes_room_at_once(engines: EmbeddedEngines) ->
     assert time.monotonic() - begin < 8
 
 
-async def test_a_conversation_longer_than_the_context_is_answered(engines: EmbeddedEngines) -> None:
+async def test_a_conversation_longer_than_the_context_is_refused_by_name(engines: EmbeddedEngines) -> None:
     if engines.llm is None:
         pytest.skip("no language model")
     past = [
         Message(role="user" if n % 2 == 0 else "assistant", content=[InputText(text="blah 你好 " * 2000)])
         for n in range(3)
     ]
-    items = [*past, Message(role="user", content=[InputText(text="What is the capital of France?")])]
     options = ReplyOptions(model="gpt-realtime", instructions="Answer in one short sentence.")
-    deltas = [delta async for delta in engines.llm.reply(items, options)]
-    assert any(isinstance(delta, TextDelta) for delta in deltas)
+    with pytest.raises(EngineError) as refused:
+        async for _ in engines.llm.reply(past, options):
+            pass
+    assert refused.value.code == "context_length_exceeded"
+    assert [delta async for delta in ask(engines, "Say hello.", max_output_tokens=4)]
+
+
+async def test_tokens_are_counted_as_the_model_counts_them(engines: EmbeddedEngines) -> None:
+    if engines.llm is None:
+        pytest.skip("no language model")
+    assert isinstance(engines.llm, Counts)
+    items: list[Item] = [
+        Message(role="user", content=[InputText(text="O que é isto? Über 你好.")]),
+        Message(role="assistant", content=[OutputText(text="One, two, three.")]),
+        FunctionCall(call_id="c", name="get_weather", arguments='{"city": "Lisbon"}', status="completed"),
+        FunctionCallOutput(call_id="c", output="Sunny, 30 degrees."),
+    ]
+    options = ReplyOptions(model="gpt-realtime", instructions="Answer briefly.", max_output_tokens=1)
+    counted = await engines.llm.count(items, options)
+    (usage,) = [d async for d in engines.llm.reply(items, options) if isinstance(d, Usage)]
+    assert usage.input_tokens - SPARE < counted.instructions + sum(counted.items) < usage.input_tokens + SPARE
+    # More texts than are counted one by one share what their neighbours have together.
+    many = await engines.llm.count(items[:2] * 100, options)
+    assert sum(many.items) == pytest.approx(100 * sum(counted.items[:2]), rel=0.1)
 
 
 async def test_a_killed_language_model_fails_the_reply_and_answers_the_next(

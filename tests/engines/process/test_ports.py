@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from vivavoz.engines.ports import (
+    Counted,
+    Counts,
     EngineError,
     Finish,
     ReplyOptions,
@@ -18,6 +20,7 @@ from vivavoz.engines.ports import (
     TextDelta,
     ToolCallDelta,
     Usage,
+    Window,
 )
 from vivavoz.engines.process.adapters import ProcessLlm, ProcessStt, ProcessTts, ProcessTurnDetector
 from vivavoz.engines.process.protocol import INPUT_LIMIT, WINDOW
@@ -43,6 +46,16 @@ async def test_all_ports(start: Start) -> None:
     assert spoken == [(b"aa", "a"), (b"bb", "b")]
     assert await ProcessTurnDetector(toy).judge(b"1" * 500) == 0.5
     assert await ask(toy, "") == [ToolCallDelta(0, "f", '{"a":'), Usage(1, 2, 3), Finish("max_output_tokens")]
+
+
+async def test_tokens_are_counted_through_the_socket(start: Start) -> None:
+    _, clients = await start(toy_spec())
+    llm = ProcessLlm(clients["toy"], Window(100, 10))
+    assert isinstance(llm, Counts)
+    items = [Message(role="user", content=[InputText(text=text)]) for text in ("a", "b")]
+    assert await llm.count(items, ReplyOptions(model="toy", instructions="four")) == Counted([7, 7], 4)
+    with pytest.raises(EngineError, match="not today"):
+        await llm.count(items, ReplyOptions(model="toy", instructions="refuse"))
 
 
 async def test_sound_and_pictures_stay_behind(start: Start) -> None:

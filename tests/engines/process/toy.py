@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from vivavoz.engines.ports import (
+    Counted,
     EngineError,
     Finish,
     ReplyDelta,
@@ -84,6 +85,11 @@ class Toy:
                     yield Finish("max_output_tokens")
         finally:
             self._running -= 1
+
+    async def count(self, items: Sequence[Item], options: ReplyOptions) -> Counted:
+        if options.instructions == "refuse":
+            raise EngineError("not today", "engine_moody")
+        return Counted([7] * len(items), len(options.instructions))
 
     async def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
         async for piece in text:

@@ -21,6 +21,7 @@ from vivavoz.engines.ports import (
     TextDelta,
     ToolCallDelta,
     Usage,
+    Window,
 )
 from vivavoz.engines.remote import RemoteLlm
 from vivavoz.engines.spec import RemoteStage
@@ -275,6 +276,34 @@ async def test_errors_have_stable_names_and_quote_nothing(
     assert error.code == code
     assert f"127.0.0.1:{fake.port}" in error.message
     assert len(fake.requests) == 1  # a failure is told at once, not tried again
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "This model's maximum context length is 4097 tokens. However, you requested 4295 tokens",
+        "the request exceeds the available context size. try increasing the context size",
+        "prompt is too long: 9000 tokens > 8192 maximum",
+        "Input is too long for requested model.",
+    ],
+)
+async def test_what_is_too_long_for_the_model_has_a_name_of_its_own(fake: FakeOpenAI, complaint: str) -> None:
+    fake.chat = fake.failing(400, f"{complaint} {PROMPT}")
+    error = await failure(fake, msgspec.structs.replace(OPTIONS, max_output_tokens=5))
+    assert error.code == "context_length_exceeded"
+    assert PROMPT not in error.message
+    assert len(fake.requests) == 1
+
+
+async def test_the_window_is_what_the_set_says(fake: FakeOpenAI) -> None:
+    async with model(fake) as llm:
+        assert llm.window is None
+    async with model(fake, context_tokens=32_000) as llm:
+        assert llm.window == Window(32_000, 4_096)
+    async with model(fake, context_tokens=8_000) as llm:
+        assert llm.window == Window(8_000, 2_000)
+    async with model(fake, context_tokens=8_000, output_tokens=100) as llm:
+        assert llm.window == Window(8_000, 100)
 
 
 async def test_nobody_there(fake: FakeOpenAI) -> None:
