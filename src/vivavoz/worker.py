@@ -285,6 +285,9 @@ def _call_settings(config: Config) -> CallSettings:
         sessions=config.limits.sessions,
         session_seconds=config.limits.session_seconds,
         input_ms=config.limits.input_ms,
+        tokens_per_minute=config.limits.tokens_per_minute,
+        # Azure sends none (recorded).
+        tells_rate_limits=not config.server.strict_azure,
         drain_seconds=config.server.drain_seconds,
         deterministic=config.testing.deterministic,
         trace_dir=Path(config.server.trace_dir) if config.server.trace_dir else None,

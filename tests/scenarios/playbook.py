@@ -33,6 +33,7 @@ What happens (every effect of it must be listed before the next one)::
     job 2 ends / job 2 fails code "message"         JobEnded, JobFailed
     plays item_2 / played item_2                    PlaybackStarted, PlaybackEnded
     flushed item_2 480ms item_4 0ms                 Flushed
+    spent 40000 39800 0.3                           Spent: limit, remaining, reset_seconds
     at 3600s                                        time passes
 
 What follows from it, in order, complete::
@@ -171,6 +172,8 @@ def show(effect: effects.Effect) -> Shown:
             return Shown("!", "score", _plain(effect))
         case effects.Flush():
             return Shown("!", "flush", {})
+        case effects.Spend(tokens=tokens):
+            return Shown("!", "spend", {"tokens": tokens})
     raise AssertionError(f"unknown effect {effect}")
 
 
@@ -322,6 +325,9 @@ class Player:
                     for item, length in zip(words[::2], words[1::2], strict=True)
                 ]
             )
+        elif word == "spent":
+            limit, remaining, seconds = rest.split()
+            yield inputs.Spent(limit=int(limit), remaining=int(remaining), reset_seconds=float(seconds))
         elif word == "at":
             self.now = float(rest.removesuffix("s"))
             yield inputs.TimePassed()

@@ -97,6 +97,7 @@ class FakeCall:
         self.reason: str | None = None
         self.filtered: Filter | None = None
         self.grant: Grant | None = None
+        self.account = ""
         self.on_end: Callable[[], None] = lambda: None
         self.dialect: Any = None
         self.conversation_id = "conv_fake"
@@ -141,11 +142,13 @@ class FakeCalls:
         session_id: str | None = None,
         client: str = "",
         grant: Grant | None = None,
+        account: str = "",
     ) -> FakeCall:
         if len(self) >= self.capacity:
             raise AtCapacity
         self.opened.append(FakeCall(self.tag, session, model, session_id))
         self.opened[-1].grant = grant
+        self.opened[-1].account = account
         self.opened[-1].on_end = self.listing.change
         self.listing.change()
         return self.opened[-1]

@@ -158,3 +158,14 @@ async def test_realtime_is_answered_if_and_only_if_it_was_offered(
         server.http.ws_connect(server.url + "/v1/realtime?model=m", protocols=offered) as websocket,
     ):
         assert websocket.protocol == answered
+
+
+async def test_a_client_secret_uses_the_tokens_of_who_minted_it() -> None:
+    async with running(keys=(KEY, "another")) as server:
+        token = await mint(server)
+        for credential in (KEY, "another", token):
+            headers = {"Authorization": f"Bearer {credential}"}
+            assert await ask(server, "calls", headers=headers) == (201, None)
+        first, second, minted = [call.account for call in server.calls.opened]
+        assert first != second
+        assert minted == first

@@ -315,3 +315,8 @@ def test_a_file_is_read_when_the_service_starts(tmp_path: Path) -> None:
     for name in ("bad.json", "missing.json"):
         with pytest.raises(ConfigError, match=r"entra\.jwks"):
             EntraTokens.from_config(configured(str(tmp_path / name)))
+
+
+async def test_who_a_token_is_for_is_told_apart() -> None:
+    persons = [await checking().check(token(oid=oid)) for oid in ("0000-ONE", "0000-one", "0000-two")]
+    assert persons == ["0000-one", "0000-one", "0000-two"]

@@ -18,6 +18,7 @@ from vivavoz.call.jobs import JobRunner
 from vivavoz.call.noise import NoiseReducer
 from vivavoz.call.preparing import Preparing
 from vivavoz.call.prompts import Prompts
+from vivavoz.call.rates import TokenRate
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.rights import rights_of
 from vivavoz.call.settings import CallSettings
@@ -35,10 +36,12 @@ from vivavoz.session.inputs import (
     Flushed,
     Input,
     ItemPlayed,
+    JobFailed,
     PlaybackEnded,
     PlaybackStarted,
     Received,
     Refused,
+    Spent,
     TimePassed,
 )
 from vivavoz.session.translation.inputs import AnyInput, Asked
@@ -114,8 +117,9 @@ class Call:
         prompts: Prompts | None = None,
         grant: Grant | None = None,
         changed: Callable[[], None] = lambda: None,
+        rate: TokenRate | None = None,
     ) -> None:
-        """``changed`` is told when what :meth:`entry` says has changed."""
+        """``changed`` is told when what :meth:`entry` says has changed. ``rate``: the tokens it may use."""
         self.id = call_id
         self.session_id = session.id
         self.conversation_id = session.conversation_id
@@ -137,6 +141,7 @@ class Call:
         self._grant = grant
         self._rights = rights_of(grant)
         self._changed = changed
+        self._rate = rate
         self._began = time.time()
         self._main: Handle | None = None
         self._over: tuple[int, str] | None = None
@@ -301,6 +306,8 @@ class Call:
                         inputs.extend(await self._hearing.score(effect))
                     case effects.Flush():
                         inputs.append(self._flush())
+                    case effects.Spend():
+                        inputs.appendleft(self._spend(effect.tokens))
                     case _:
                         self._do(effect)
         self._alarm.set(self._session.deadline)
@@ -314,7 +321,7 @@ class Call:
             case effects.Send():
                 self._send(effect)
             case effects.StartJob():
-                jobs.start(effect.job, effect.task)
+                self._start(jobs, effect)
             case effects.FeedAudio():
                 jobs.feed(effect.job, effect.pcm)
             case effects.FeedText():
@@ -348,6 +355,18 @@ class Call:
 
     def _is_main(self, name: str | None) -> bool:
         return self._main is not None and self._main.name == name
+
+    def _start(self, jobs: JobRunner, effect: effects.StartJob) -> None:
+        thinks = isinstance(effect.task, effects.Reply | effects.Converse)
+        refusal = self._rate.refusal() if thinks and self._rate is not None else None
+        if refusal is None:
+            jobs.start(effect.job, effect.task)
+        else:
+            self.tell(JobFailed(job=effect.job, code="rate_limit_exceeded", message=refusal))
+
+    def _spend(self, tokens: int) -> Input:
+        assert self._rate is not None
+        return Spent(**self._rate.spend(tokens)._asdict())
 
     def _flush(self) -> Input:
         played = self._main.transport.flush() if self._main is not None else []

@@ -14,6 +14,7 @@ import msgspec
 from vivavoz.call.call import Call
 from vivavoz.call.listing import Listing
 from vivavoz.call.prompts import Prompts
+from vivavoz.call.rates import TokenRates
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.stages import StageListener
@@ -74,6 +75,8 @@ class CallRegistry:
         self._tool_servers = tool_servers
         self._prompts = prompts or Prompts()
         self._listener = listener
+        limit = self._settings.tokens_per_minute
+        self._rates = TokenRates(limit, time.monotonic) if limit is not None else None
         self._opened = 0
         self._calls: dict[str, Call] = {}
         self._listing = Listing()
@@ -118,11 +121,12 @@ class CallRegistry:
         session_id: str | None = None,
         client: str = "",
         grant: Grant | None = None,
+        account: str = "",
     ) -> Call:
         """A new call, alive at once, waiting for its first connection.
 
         ``model`` None: nobody has named one; the first ``session.update`` may. ``grant`` binds what its
-        client may do, and how long it lasts. Raises :class:`AtCapacity`,
+        client may do, and how long it lasts. ``account``: whose tokens it uses. Raises :class:`AtCapacity`,
         :class:`UnknownModel`, and :class:`~vivavoz.wire.errors.ProtocolError` where the session contradicts
         itself.
         """
@@ -147,12 +151,14 @@ class CallRegistry:
         if grant is not None and grant.max_seconds is not None:
             duration = min(duration, grant.max_seconds)
         reader = engines.speech_to_speech or engines.llm
+        rate = self._rates.of(account) if self._rates is not None else None
         settings = Settings(
             plan="converse" if engines.speech_to_speech is not None and not transcribes else "cascade",
             judges_turns=engines.turn is not None,
             voices=self._settings.voices,
             reduces_noise=denoise.available(),
             logprobs=bool(getattr(engines.stt, "gives_logprobs", False)),
+            rated="no" if rate is None else "told" if self._settings.tells_rate_limits else "silently",
             duration_s=duration,
             expires_at=self._expires_at(duration),
             input_ms=self._settings.input_ms,
@@ -179,6 +185,7 @@ class CallRegistry:
             self._prompts,
             grant,
             self._listing.change,
+            rate,
         )
         if self._listener is not None:
             call.stages.listen(self._listener(call_id))

@@ -26,6 +26,10 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long an opened call may be without its first connection."""
     engine_seconds: float = 120.0
     """Longest wait for an engine's next word or sound; then the job has failed."""
+    tokens_per_minute: int | None = None
+    """What all calls of one account may use; beyond it responses fail. None: as many as they like."""
+    tells_rate_limits: bool = True
+    """Whether clients are sent ``rate_limits.updated``, where tokens are limited."""
     drain_seconds: float = 10.0
     voices: tuple[str, ...] = VOICES
     trace_dir: Path | None = None

@@ -121,6 +121,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     session_seconds: Annotated[float, Meta(gt=0)] = 3600.0
     input_ms: Annotated[int, Meta(ge=1000)] = 300_000
     """A caller's sound that is not committed yet, and so the longest turn (ms)."""
+    tokens_per_minute: Count | None = None
+    """What the calls of one credential may use, by ``usage``; beyond it responses fail. None: no limit."""
     token_seconds: Annotated[int, Meta(ge=10, le=7200)] | None = None
     """Life of a client secret whose request names none; None: 600, or Azure's 7200 where that is imitated."""
     stored_sessions: Count = 10_000

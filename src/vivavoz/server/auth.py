@@ -46,10 +46,12 @@ class Offered(NamedTuple):
 
 class Principal(NamedTuple):
     """``key``: a configured key or a good Entra token was shown. ``token``: a client secret, and what it
-    says. ``open``: nothing is configured that could be shown."""
+    says. ``open``: nothing is configured that could be shown. ``account``: whose tokens are used; a client
+    secret's are those of who minted it."""
 
     kind: Literal["key", "token", "open"]
     secret: ClientSecret | None = None
+    account: str = ""
 
 
 class Authenticator:
@@ -101,15 +103,17 @@ class Authenticator:
         source, value = offered
         if value.startswith(PREFIX):
             try:
-                return Principal("token", await self._tokens.open(value))
+                secret = await self._tokens.open(value)
+                return Principal("token", secret, secret.account)
             except TokenError as error:
                 raise _unauthorized(f"{error.message} (found in {source})", error.code) from None
         strict = self._strict and source in (_HEADER, _SUBPROTOCOLS)
-        if self._is_one_of(self._internal, value) or (not strict and self._is_one_of(self._digests, value)):
-            return Principal("key")
+        if self._place(self._internal, value) is not None:
+            return Principal("key", account="application")
+        if not strict and (place := self._place(self._digests, value)) is not None:
+            return Principal("key", account=f"key {place}")
         if looks_like(value) and source == _HEADER and self._entra is not None:
-            await self._check_entra(self._entra, offered)
-            return Principal("key")
+            return Principal("key", account=await self._check_entra(self._entra, offered))
         if self.keyless:
             return None
         if looks_like(value) and self._entra is None:
@@ -126,9 +130,9 @@ class Authenticator:
             )
         raise _unauthorized(f"Incorrect API key provided in {source}.", "invalid_api_key")
 
-    async def _check_entra(self, entra: EntraTokens, offered: Offered) -> None:
+    async def _check_entra(self, entra: EntraTokens, offered: Offered) -> str:
         try:
-            await entra.check(offered.value)
+            return f"entra {await entra.check(offered.value)}"
         except EntraError as error:
             raise _unauthorized(
                 f"The Entra token in {offered.source} is refused: {error.message}.", "invalid_token"
@@ -162,10 +166,12 @@ class Authenticator:
             )
         return principal
 
-    def _is_one_of(self, digests: Sequence[bytes], value: str) -> bool:
+    def _place(self, digests: Sequence[bytes], value: str) -> int | None:
+        """Which of them it is."""
         # Digests of equal length under a random salt, and every key is looked at: time says nothing.
         digest = self._digest(value)
-        return sum(hmac.compare_digest(digest, known) for known in digests) > 0
+        places = [place for place, known in enumerate(digests) if hmac.compare_digest(digest, known)]
+        return places[0] if places else None
 
     def _digest(self, value: str) -> bytes:
         return hashlib.blake2b(value.encode("utf-8", "surrogateescape"), key=self._salt).digest()

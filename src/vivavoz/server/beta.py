@@ -25,10 +25,11 @@ async def create_transcription_session(request: web.Request) -> web.Response:
 
 async def _create(request: web.Request, kind: Kind) -> web.Response:
     service: Service = request.app[SERVICE]
-    await service.auth.require_key(request)
+    principal = await service.auth.require_key(request)
     body = await read_body(request, service.config.limits.body_bytes)
     try:
-        secret = await mint(service, request, secret_request_to_ga(body, kind, grants=service.extended))
+        wanted = secret_request_to_ga(body, kind, grants=service.extended)
+        secret = await mint(service, request, wanted, principal.account)
     except ProtocolError as error:
         raise request_error_to_beta(error) from None
     return web.Response(body=secret_to_beta(secret), content_type="application/json", charset="utf-8")

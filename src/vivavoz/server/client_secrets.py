@@ -26,9 +26,9 @@ log = logging.getLogger("vivavoz.server")
 
 async def create(request: web.Request) -> web.Response:
     service: Service = request.app[SERVICE]
-    await service.auth.require_key(request)
+    principal = await service.auth.require_key(request)
     body = await read_body(request, service.config.limits.body_bytes)
-    secret = await mint(service, request, body)
+    secret = await mint(service, request, body, principal.account)
     return web.Response(body=encode(secret), content_type="application/json", charset="utf-8")
 
 
@@ -46,8 +46,9 @@ async def revoke(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def mint(service: Service, request: web.Request, body: bytes) -> ClientSecret:
-    """A token for what ``body`` asks. Raises ApiError, ProtocolError."""
+async def mint(service: Service, request: web.Request, body: bytes, account: str) -> ClientSecret:
+    """A token for what ``body`` asks; its calls use the tokens per minute of ``account``. Raises ApiError,
+    ProtocolError."""
     asked = decode_client_secret_request(body, grants=service.extended)
     patch = asked.patch
     grant = asked.grant if isinstance(asked.grant, Grant) else None
@@ -70,6 +71,7 @@ async def mint(service: Service, request: web.Request, body: bytes) -> ClientSec
             seconds=asked.expires_after_seconds or service.config.token_seconds,
             model=named,
             grant=grant,
+            account=account,
         )
     return ClientSecret(
         value=value,

@@ -56,8 +56,8 @@ class EntraTokens:
             raise ConfigError(f"entra.jwks: {path} cannot be used: {error}") from error
         return cls(config.entra, KeySet(file_reader(path)))
 
-    async def check(self, token: str) -> None:
-        """Returns where the token is good. Raises EntraError, KeysUnavailable."""
+    async def check(self, token: str) -> str:
+        """Whose token it is, where it is good. Raises EntraError, KeysUnavailable."""
         claims = await self._signed(token)
         audiences = claims["aud"] if isinstance(claims["aud"], list) else [claims["aud"]]
         if not any(isinstance(each, str) and _audience(each) in self._audiences for each in audiences):
@@ -70,6 +70,8 @@ class EntraTokens:
             raise EntraError("its tenant (tid) is not one that is trusted here")
         if self._principals and not self._principals & _principals(claims):
             raise EntraError("its user or application (oid, appid, azp) may not use this service")
+        who = next((claims[name] for name in ("oid", "appid", "azp", "sub") if name in claims), "")
+        return str(who).lower()
 
     async def _signed(self, token: str) -> dict[str, Any]:
         """The claims, once signature and times are right."""

@@ -100,6 +100,7 @@ async def open_call(
             session_id=secret.session_id if secret is not None else None,
             client=request.remote or "",
             grant=grant,
+            account=principal.account,
         )
 
 

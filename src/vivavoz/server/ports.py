@@ -45,8 +45,9 @@ class Calls(Protocol):
         session_id: str | None = None,
         client: str = "",
         grant: Grant | None = None,
+        account: str = "",
     ) -> OpenCall:
-        """Raises AtCapacity, UnknownModel, ProtocolError."""
+        """``account``: whose tokens it uses. Raises AtCapacity, UnknownModel, ProtocolError."""
         ...
 
     def open_translation(

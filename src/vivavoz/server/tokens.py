@@ -59,6 +59,8 @@ class ClientSecret(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     """The model's name where the session names none."""
     grant: Grant | None = None
+    account: str = ""
+    """Whose tokens per minute its calls use: who minted it."""
     digest: bytes = b""
     """Of the token: what the store knows it by."""
 
@@ -84,6 +86,7 @@ class _Box(msgspec.Struct, array_like=True):
     kept: _Kept | None
     stored: str | None
     """Its key in the store, where it is kept there."""
+    account: str = ""
 
 
 class Tokens:
@@ -102,17 +105,18 @@ class Tokens:
         seconds: int,
         model: str | None = None,
         grant: Grant | None = None,
+        account: str = "",
     ) -> tuple[str, ClientSecret]:
         """A new token and what it says. Raises StoreFull."""
         now = int(self._clock())
         expires_at = now + seconds
         kept = _Kept(msgspec.json.encode(session) if session is not None else None, grant)
-        token = self._encode(_Box(session_id, now, expires_at, model, kept, None))
+        token = self._encode(_Box(session_id, now, expires_at, model, kept, None, account))
         if len(token) > MAX_INLINE_CHARS:
             key = secrets.token_hex(16)
             packed = _squeeze(msgspec.msgpack.encode(kept))
             await self._store.put(key, self._sealer.seal(packed, _STORED_CONTEXT + key.encode()), expires_at)
-            token = self._encode(_Box(session_id, now, expires_at, model, None, key))
+            token = self._encode(_Box(session_id, now, expires_at, model, None, key, account))
         return token, ClientSecret(
             session_id=session_id,
             issued_at=now,
@@ -121,6 +125,7 @@ class Tokens:
             translation=session if isinstance(session, TranslationPatch) else None,
             model=model,
             grant=grant,
+            account=account,
             digest=_digest(token),
         )
 
@@ -147,6 +152,7 @@ class Tokens:
             translation=session if isinstance(session, TranslationPatch) else None,
             model=box.model,
             grant=kept.grant,
+            account=box.account,
             digest=digest,
         )
 

@@ -142,6 +142,12 @@ class Flush(Fixed, frozen=True, tag_field="what", tag=True):
     """Drop all unplayed sound now and answer with ``Flushed``."""
 
 
+class Spend(Fixed, frozen=True, tag_field="what", tag=True):
+    """A response is done and has taken this many tokens: answer with ``Spent`` before anything else."""
+
+    tokens: int
+
+
 class HangUp(Fixed, frozen=True, tag_field="what", tag=True):
     """End the call (``code`` as a WebSocket close code)."""
 
@@ -149,4 +155,6 @@ class HangUp(Fixed, frozen=True, tag_field="what", tag=True):
     reason: str
 
 
-Effect = Send | Score | StartJob | FeedAudio | FeedText | FinishJob | CancelJob | EndAudio | Flush | HangUp
+Effect = (
+    Send | Score | StartJob | FeedAudio | FeedText | FinishJob | CancelJob | EndAudio | Flush | Spend | HangUp
+)

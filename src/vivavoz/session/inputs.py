@@ -159,6 +159,14 @@ class Flushed(Fixed, frozen=True, tag_field="what", tag=True):
     played: list[ItemPlayed]
 
 
+class Spent(Fixed, frozen=True, tag_field="what", tag=True):
+    """The answer to a ``Spend``: what is left of the tokens that may be used within a minute."""
+
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
 class TimePassed(Fixed, frozen=True, tag_field="what", tag=True):
     """Nothing happened but ``now``; sent when the session's deadline has come."""
 
@@ -184,5 +192,6 @@ Input = (
     | PlaybackStarted
     | PlaybackEnded
     | Flushed
+    | Spent
     | TimePassed
 )

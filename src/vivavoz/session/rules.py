@@ -16,6 +16,7 @@ from vivavoz.session.effects import (
     Flush,
     Judge,
     Reply,
+    Spend,
     Synthesize,
     Task,
 )
@@ -42,6 +43,8 @@ from vivavoz.wire.server_events import (
     ConversationItemTruncated,
     InputAudioBufferCommitted,
     OutputAudioBufferCleared,
+    RateLimit,
+    RateLimitsUpdated,
     SpeechStarted,
     SpeechStopped,
     TimeoutTriggered,
@@ -295,7 +298,9 @@ TOO_LONG = "context_length_exceeded"
 MAX_SHORTENED = 8
 """How often one reply is asked for again, with less of the conversation."""
 
-ERROR_TYPES = {"rate_limit_exceeded": "rate_limit_error", TOO_LONG: "invalid_request_error"}
+RATE_LIMIT = "rate_limit_exceeded"
+
+ERROR_TYPES = {RATE_LIMIT: "rate_limit_error", TOO_LONG: "invalid_request_error"}
 """Whose fault a failed response was, where it was not the server's."""
 
 
@@ -334,11 +339,24 @@ def end(
 ) -> None:
     """``response.done`` is "always emitted, no matter the final state". Then a waiting turn is answered."""
     del state.responses[response.id]
-    response.done(stage(state, out), status, details, usage_of(response, state.tokens_per_byte))
+    usage = usage_of(response, state.tokens_per_byte)
+    response.done(stage(state, out), status, details, usage)
     if response.conversation_id is not None and not state.playout.busy:
         # Where playout is the client's, it has just begun: "response.done time plus playback duration".
         unheard_s = 0.0 if state.playout.enabled else to_ms(response.said_samples) / 1000
         wait_for_caller(state, out, out.now + unheard_s)
+    if state.settings.rated == "no":
+        answer(state, out)
+        return
+    refused = isinstance(details, StatusDetails) and details.error and details.error.code == RATE_LIMIT
+    out.do(Spend(tokens=0 if refused else usage.total_tokens))
+
+
+def spent(state: State, out: Output, limit: int, remaining: int, reset_seconds: float) -> None:
+    """``rate_limits.updated`` comes between ``response.done`` and what follows it (recorded)."""
+    if state.settings.rated == "told":
+        left = RateLimit(name="tokens", limit=limit, remaining=remaining, reset_seconds=reset_seconds)
+        out.send(RateLimitsUpdated, rate_limits=[left])
     answer(state, out)
 
 

@@ -399,6 +399,10 @@ def _flushed(state: State, out: Output, input: inputs.Flushed) -> None:
     rules.flushed(state, out, {played.item_id: played.samples for played in input.played})
 
 
+def _spent(state: State, out: Output, input: inputs.Spent) -> None:
+    rules.spent(state, out, input.limit, input.remaining, input.reset_seconds)
+
+
 # ------------------------------------------------------------------------------------- time
 
 
@@ -438,5 +442,6 @@ _HANDLERS: dict[type, Any] = {
     inputs.PlaybackStarted: _playback_started,
     inputs.PlaybackEnded: _playback_ended,
     inputs.Flushed: _flushed,
+    inputs.Spent: _spent,
     inputs.TimePassed: _time_passed,
 }

@@ -185,6 +185,22 @@ class ResponseCreated(Data, tag_field="type", tag="response.created"):
     response: ResponseObject
 
 
+class RateLimit(Data):
+    """``reset_seconds``: until ``remaining`` is ``limit`` again."""
+
+    name: Literal["tokens"]
+    limit: int
+    remaining: int
+    reset_seconds: float
+
+
+class RateLimitsUpdated(Data, tag_field="type", tag="rate_limits.updated"):
+    """After each ``response.done`` (recorded), where the operator limits tokens."""
+
+    event_id: str
+    rate_limits: list[RateLimit]
+
+
 class ResponseDone(Data, tag_field="type", tag="response.done"):
     event_id: str
     response: ResponseObject
@@ -382,6 +398,7 @@ ServerEvent = (
     | OutputAudioBufferCleared
     | ResponseCreated
     | ResponseDone
+    | RateLimitsUpdated
     | OutputItemAdded
     | OutputItemDone
     | ContentPartAdded
