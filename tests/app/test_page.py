@@ -61,3 +61,25 @@ async def test_a_rebound_name_gets_no_page(host: str) -> None:
         server.http.get(server.url + "/", headers={"Host": host}) as answer,
     ):
         assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    ("offers_to", "allowed"),
+    [
+        (None, "connect-src 'self'"),
+        ("/v1/realtime/calls", "connect-src 'self'"),
+        (
+            "https://a.openai.azure.com/openai/v1/realtime/calls",
+            "connect-src 'self' https://a.openai.azure.com",
+        ),
+        ("http://127.0.0.1:9000/v1/realtime/calls", "connect-src 'self' http://127.0.0.1:9000"),
+    ],
+)
+async def test_the_page_may_reach_the_upstream_and_nobody_else(offers_to: str | None, allowed: str) -> None:
+    async with (
+        running(keys=(), extra=page_routes(offers_to=offers_to)) as server,
+        server.http.get(server.url + "/") as answer,
+    ):
+        directives = [part.strip() for part in answer.headers["Content-Security-Policy"].split(";")]
+        assert allowed in directives
+        assert "script-src 'self'" in directives

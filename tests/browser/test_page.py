@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests.chromium import chromium
 from tests.running import Running
@@ -24,7 +24,7 @@ def page(service: Running, quiet: Path) -> Iterator[Page]:
 
 
 def test_every_word_exists_in_every_language(page: Page) -> None:
-    tables: dict[str, dict[str, str]] = page.evaluate("import('/i18n.js').then((m) => m.tables)")
+    tables: dict[str, dict[str, str]] = page.evaluate("import('/words/words.js').then((m) => m.tables)")
     assert set(tables) == {"en", "pt"}
     assert set(tables["en"]) == set(tables["pt"])
     for words in tables.values():
@@ -67,16 +67,25 @@ def test_no_width_needs_sideways_scrolling(page: Page, width: int) -> None:
         assert box["y"] + box["height"] <= 700
 
 
+def tab_to(page: Page, target: Locator, at_most: int) -> None:
+    for _ in range(at_most):
+        page.keyboard.press("Tab")
+        if target.evaluate("(e) => e === document.activeElement"):
+            return
+    raise AssertionError(f"not reached in {at_most} steps")
+
+
 def test_a_call_by_keyboard_alone(page: Page) -> None:
+    expect(page.get_by_role("link", name="Talk")).to_be_visible()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Start talking")).to_be_focused()
+    skip = page.get_by_role("link", name="Skip to the page")
+    expect(skip).to_be_focused()
+    page.keyboard.press("Enter")
+    tab_to(page, page.get_by_role("button", name="Start talking"), 2)
     page.keyboard.press("Enter")
     expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
     end = page.get_by_role("button", name="End", exact=True)
-    for _ in range(6):
-        page.keyboard.press("Tab")
-        if end.evaluate("(e) => e === document.activeElement"):
-            break
+    tab_to(page, end, 6)
     page.keyboard.press("Enter")
     expect(page.locator("#state")).to_have_text("Call ended")
     expect(page.get_by_role("button", name="Start talking")).to_be_focused()
@@ -91,7 +100,7 @@ def play(page: Page, *steps: Step) -> list[dict[str, Any]]:
     """Feed events at their times (ms) to a Transcript, moving its clock; the lines at the end."""
     lines: list[dict[str, Any]] = page.evaluate(
         """async (steps) => {
-            const { Transcript } = await import("/transcript.js");
+            const { Transcript } = await import("/model/transcript.js");
             const transcript = new Transcript(() => {});
             for (const [now, event] of steps) {
                 transcript.tick(now);

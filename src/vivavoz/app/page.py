@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+from yarl import URL
 
 TYPES = {
     ".css": "text/css",
@@ -59,9 +60,21 @@ def web_root() -> Path:
     return Path(str(resources.files("vivavoz.app"))) / "web"
 
 
-def page_routes(root: Path | None = None) -> list[web.RouteDef]:
-    """The page's files; empty where the package carries no page."""
-    return [web.get(path, _serve(file)) for path, file in _files(root or web_root())]
+def page_routes(root: Path | None = None, *, offers_to: str | None = None) -> list[web.RouteDef]:
+    """The page's files; empty where the package carries no page.
+
+    ``offers_to``: the upstream's ``browser_url``. Where that is elsewhere, the page may reach its origin too.
+    """
+    headers = {**SECURITY_HEADERS, **_policy_for(offers_to)}
+    return [web.get(path, _serve(file, headers)) for path, file in _files(root or web_root())]
+
+
+def _policy_for(offers_to: str | None) -> dict[str, str]:
+    url = URL(offers_to or "")
+    if not url.absolute:
+        return {}
+    name = "Content-Security-Policy"
+    return {name: SECURITY_HEADERS[name].replace("connect-src 'self'", f"connect-src 'self' {url.origin()}")}
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:
@@ -73,11 +86,11 @@ def _files(root: Path) -> Iterator[tuple[str, Path]]:
             yield "/" + file.relative_to(root).as_posix(), file
 
 
-def _serve(file: Path) -> Handler:
+def _serve(file: Path, policy: Mapping[str, str]) -> Handler:
     kind = TYPES[file.suffix]
     if kind.startswith("text/"):
         kind += "; charset=utf-8"
-    headers = {**SECURITY_HEADERS, "Content-Type": kind}
+    headers = {**policy, "Content-Type": kind}
 
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.FileResponse(file, headers=headers)

@@ -53,10 +53,13 @@ export class Grille {
   #colours = {};
   #frame = 0;
   #busy = false;
+  #shown;
   #still = matchMedia("(prefers-reduced-motion: reduce)");
 
-  constructor(canvas) {
+  /** `shown(you, them)` gets the levels, 0..1, whenever they are drawn. */
+  constructor(canvas, shown = () => {}) {
     this.#canvas = canvas;
+    this.#shown = shown;
     this.#pen = canvas.getContext("2d");
     new ResizeObserver(() => this.#fit()).observe(canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#fit());
@@ -91,6 +94,7 @@ export class Grille {
       const you = this.#levels.you?.read() ?? 0;
       const them = this.#levels.them?.read() ?? 0;
       this.#draw(you, them, now);
+      this.#shown(you, them);
       if (this.#levels.you || this.#levels.them || this.#busy) this.#frame = requestAnimationFrame(step);
     };
     this.#frame = requestAnimationFrame(step);

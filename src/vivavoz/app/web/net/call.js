@@ -1,6 +1,6 @@
 // One call: microphone in, voice out, events on the data channel. It knows WebRTC and nothing of the page.
 
-import { CallError, exchange } from "./api.js";
+import { CallError } from "./api.js";
 
 const OPEN_WITHIN_MS = 15_000;
 const LOST_AFTER_MS = 5_000;
@@ -39,7 +39,8 @@ export class Call extends EventTarget {
   #over = false;
   #opened = false;
 
-  /** Dispatches `voice` (MediaStream), `event` (a server event) and, once, `over` (null or a CallError). */
+  /** Dispatches `voice` (MediaStream), `event` (a server event), `sent` (a client event), `connection` (a state)
+   *  and, once, `over` (null or a CallError). */
   constructor() {
     super();
     this.#peer.addEventListener("track", ({ track, streams }) =>
@@ -49,16 +50,18 @@ export class Call extends EventTarget {
     this.#channel.addEventListener("close", () => this.#finish(new CallError("closed")));
   }
 
-  /** Resolves when both sides can send events. Rejects with a CallError; the call is over then. */
-  async connect(token, track) {
+  /** Resolves to what `exchange(offer, signal)` resolved to, when both sides can send events; its `sdp` is the
+   *  answer. Rejects with a CallError; the call is over then. */
+  async connect(exchange, track) {
     try {
       this.#sender = this.#peer.addTrack(track);
       const offer = await this.#peer.createOffer();
       await this.#peer.setLocalDescription(offer);
-      const sdp = await exchange(offer.sdp, token, this.#abort.signal);
-      await this.#peer.setRemoteDescription({ type: "answer", sdp });
+      const made = await exchange(offer.sdp, this.#abort.signal);
+      await this.#peer.setRemoteDescription({ type: "answer", sdp: made.sdp });
       await this.#open();
       this.#opened = true;
+      return made;
     } catch (error) {
       this.#finish(null);
       throw error instanceof CallError ? error : new CallError("refusedCall", { message: error.message });
@@ -69,12 +72,19 @@ export class Call extends EventTarget {
   send(event) {
     if (this.#channel.readyState !== "open") return false;
     this.#channel.send(JSON.stringify(event));
+    this.#emit("sent", event);
     return true;
   }
 
   /** Speak from another microphone without a new call. */
   async replaceTrack(track) {
     await this.#sender?.replaceTrack(track);
+  }
+
+  /** How far the connection is: `{ice, connection, channel}`, in WebRTC's words. */
+  get progress() {
+    const { iceConnectionState: ice, connectionState: connection } = this.#peer;
+    return { ice, connection, channel: this.#channel.readyState };
   }
 
   /** The browser's own counters of this call. */
@@ -88,13 +98,13 @@ export class Call extends EventTarget {
 
   #open() {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new CallError("unreachable")), OPEN_WITHIN_MS);
+      const timer = setTimeout(() => reject(this.#unreachable()), OPEN_WITHIN_MS);
       const settle = (done, value) => {
         clearTimeout(timer);
         done(value);
       };
       this.#channel.addEventListener("open", () => settle(resolve), { once: true });
-      this.addEventListener("over", ({ detail }) => settle(reject, detail ?? new CallError("unreachable")), { once: true });
+      this.addEventListener("over", ({ detail }) => settle(reject, detail ?? this.#unreachable()), { once: true });
       if (this.#channel.readyState === "open") settle(resolve);
     });
   }
@@ -102,10 +112,16 @@ export class Call extends EventTarget {
   #watch() {
     clearTimeout(this.#lostTimer);
     const state = this.#peer.connectionState;
-    if (state === "failed") this.#finish(new CallError(this.#opened ? "lost" : "unreachable"));
+    this.#emit("connection", state);
+    if (state === "failed") this.#finish(this.#opened ? new CallError("lost") : this.#unreachable());
     if (state === "closed") this.#finish(new CallError("closed"));
     // A moment without packets mends itself on most networks; longer than this it has not.
     if (state === "disconnected") this.#lostTimer = setTimeout(() => this.#finish(new CallError("lost")), LOST_AFTER_MS);
+  }
+
+  /** With how far it came, for the doctor's line. */
+  #unreachable() {
+    return Object.assign(new CallError("unreachable"), { progress: this.progress, offer: this.#peer.localDescription?.sdp ?? "", answer: this.#peer.remoteDescription?.sdp ?? "" });
   }
 
   #receive(data) {

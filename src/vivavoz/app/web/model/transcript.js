@@ -1,8 +1,9 @@
-// The conversation as lines on a page, built from server events. No DOM in here: ui.js draws the lines.
+// The conversation as lines on a page, built from server events. No DOM in here: lines.js draws the lines.
 //
 // Words arrive ahead of the sound that says them, so a line knows how far the voice has come: `said` characters
 // of `text`. The pace is learned from the answers heard so far. When an answer is cut, what stays unsaid is
-// marked; where the service tells the words it kept, they decide, else the pace does.
+// marked; where the service tells the words it kept, they decide, else the pace does. Under the filter nobody
+// tells of a cut: speech cuts, unless the sound turns out to have ended by itself.
 
 const FIRST_PACE = 15; // characters a second, unhurried English speech
 
@@ -18,8 +19,10 @@ export class Transcript {
   #order = [];
   #responses = new Map();
   #started = new Map();
+  #barged = new Map();
   #pace = FIRST_PACE;
   #changed;
+  filtered = false;
 
   /** `changed(line)` is called whenever a line is new or differs; `line.gone` asks for its removal. */
   constructor(changed) {
@@ -40,6 +43,7 @@ export class Transcript {
     switch (event.type) {
       case "input_audio_buffer.speech_started":
         this.#line(event.item_id, "you");
+        if (this.filtered) this.interrupted(now);
         break;
       case "conversation.item.added":
       case "conversation.item.done":
@@ -85,6 +89,16 @@ export class Transcript {
         break;
     }
     return [];
+  }
+
+  /** The voice was cut at `now`, for all this side knows. */
+  interrupted(now) {
+    this.tick(now);
+    for (const [response, since] of this.#started) {
+      this.#barged.set(response, since);
+      this.#started.delete(response);
+      this.#cutResponse(response);
+    }
   }
 
   /** Move the voice on to `now`; true while there is more to say. */
@@ -172,8 +186,9 @@ export class Transcript {
   }
 
   #played(response, now) {
-    const since = this.#started.get(response);
+    const since = this.#started.get(response) ?? this.#barged.get(response) ?? now;
     this.#started.delete(response);
+    if (this.#barged.delete(response)) this.#uncut(response);
     const lines = this.#responses.get(response) ?? [];
     const length = lines.reduce((sum, line) => sum + line.text.length, 0);
     const seconds = (now - since) / 1000;
@@ -185,6 +200,12 @@ export class Transcript {
     for (const line of this.#responses.get(response) ?? []) {
       if (line.cut || line.said >= line.text.length) continue;
       this.#update(line, { cut: true, done: true, said: wordEnd(line.text, line.said), note: "interrupted" });
+    }
+  }
+
+  #uncut(response) {
+    for (const line of this.#responses.get(response) ?? []) {
+      if (line.cut) this.#update(line, { cut: false, note: "" });
     }
   }
 
