@@ -14,7 +14,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parent.parent / "src/vivavoz"
 
 OWNERS: dict[str, str] = {
-    "app/observer/toolrunner.py": "the runner keeps a task a tool, cancels them at its end and awaits them briefly",
+    "app/observer/toolrunner.py": "the runner keeps its tools' tasks, cancels and awaits them at its end",
     "engines/embedded/utterance.py": "an utterance has one guess at most, and cancels or awaits it",
     "engines/process/client.py": "start/stop own the connection, each job and each connection its own helper",
     "engines/process/host.py": "the connection keeps a task a job, cancels them at its end and awaits them",

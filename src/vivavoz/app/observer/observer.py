@@ -256,7 +256,8 @@ class Observer:
         at = time.time()
         if event.get("type") == "vivavoz.replayed":
             self._replayed(complete=event.get("complete") is True)
-        elif self._replay is not None and len(self._replay) < MAX_REPLAY:
+            return
+        if self._replay is not None and len(self._replay) < MAX_REPLAY:
             self._replay.append((at, event, raw))
             return
         self._take(at, event, raw)

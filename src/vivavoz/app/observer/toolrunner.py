@@ -100,6 +100,7 @@ class ToolRunner:
         self._seconds = seconds
         self._rounds: list[_Round] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._work: set[asyncio.Task[Any]] = set()
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
         self._timer: asyncio.TimerHandle | None = None
         self._sent = 0
@@ -140,8 +141,9 @@ class ToolRunner:
         self._stop_waiting()
         for task in self._tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSES_WITHIN_S)
+        for tasks in (self._tasks, self._work):
+            if tasks:
+                await asyncio.wait(tasks, timeout=CLOSES_WITHIN_S)
 
     # ------------------------------------------------------------------------------------ a response's calls
 
@@ -186,6 +188,8 @@ class ToolRunner:
     async def _result(self, tool: Tool, arguments: str) -> str:
         call = functools.partial(tool.function, **tool.arguments(arguments, self._context))
         work = asyncio.create_task(_kept_in(call() if tool.asynchronous else self._threads.run(call)))
+        self._work.add(work)
+        work.add_done_callback(self._work.discard)
         try:
             done, _ = await asyncio.wait({work}, timeout=self._seconds)
         finally:
