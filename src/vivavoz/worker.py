@@ -285,6 +285,7 @@ def _call_settings(config: Config) -> CallSettings:
         sessions=config.limits.sessions,
         session_seconds=config.limits.session_seconds,
         input_ms=config.limits.input_ms,
+        replay_bytes=config.limits.replay_bytes,
         tokens_per_minute=config.limits.tokens_per_minute,
         # Azure sends none (recorded).
         tells_rate_limits=not config.server.strict_azure,

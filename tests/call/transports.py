@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64encode
+from collections.abc import Callable
 from typing import Any
 
 from vivavoz.media.ports import Played
 from vivavoz.transports.port import Attachment, TransportKind
 from vivavoz.wire.codec import encode
+from vivavoz.wire.extensions import ExtensionEvent, Observing, Track, read_sound_frame
 from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.server_events import OutputAudioDelta
@@ -27,13 +29,16 @@ class FakeTransport:
         self.closed: tuple[int, str] | None = None
         self.attachment: Attachment | None = None
         self.flushes = 0
+        self.monitored: Callable[[bytes], None] | None = None
+        self.hears = True
+        self.sounds: list[tuple[Track, int, bytes]] = []
         self._queue: list[tuple[str, int]] = []
         self.ended: set[str] = set()
         self._began: dict[str, float] = {}
         self._news = asyncio.Event()
 
-    def join(self, call: Any) -> FakeTransport:
-        self.attachment = call.attach(self)
+    def join(self, call: Any, wants: Observing | None = None) -> FakeTransport:
+        self.attachment = call.attach(self) if wants is None else call.observe(self, wants)
         self.attachment.ready()
         return self
 
@@ -57,6 +62,22 @@ class FakeTransport:
     def end_audio(self, item_id: str) -> None:
         self.ended.add(item_id)
         self._news.set()
+
+    def monitor(self, heard: Callable[[bytes], None] | None) -> None:
+        self.monitored = heard
+
+    def tell(self, event: ExtensionEvent) -> None:
+        self.events.append(json.loads(encode(event)))
+        self._news.set()
+
+    def again(self, event: bytes) -> None:
+        self.events.append(json.loads(event))
+        self._news.set()
+
+    def sound(self, frame: bytes) -> bool:
+        if self.hears:
+            self.sounds.append(read_sound_frame(frame))
+        return self.hears
 
     def flush(self) -> list[Played]:
         self.flushes += 1

@@ -27,6 +27,7 @@ from vivavoz.server.sealing import Sealer
 from vivavoz.server.service import Service
 from vivavoz.server.store import MemoryStore
 from vivavoz.server.tokens import Tokens
+from vivavoz.wire.extensions import Observing
 from vivavoz.wire.grants import Filter, Grant
 from vivavoz.wire.options import SessionPatch
 from vivavoz.wire.rest import CallEntry
@@ -98,6 +99,7 @@ class FakeCall:
         self.filtered: Filter | None = None
         self.grant: Grant | None = None
         self.account = ""
+        self.observing: Observing | None = None
         self.on_end: Callable[[], None] = lambda: None
         self.dialect: Any = None
         self.conversation_id = "conv_fake"
@@ -117,6 +119,10 @@ class FakeCall:
         attachment = FakeAttachment(self, transport)
         self.attachments.append(attachment)
         return attachment
+
+    def observe(self, transport: Any, wants: Observing) -> FakeAttachment:
+        self.observing = wants
+        return self.attach(transport)
 
     def hangup(self, reason: str) -> None:
         if not self.closed.is_set():

@@ -16,11 +16,12 @@ from vivavoz.call.hearing import Hearing
 from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
 from vivavoz.call.jobs import JobRunner
 from vivavoz.call.noise import NoiseReducer
+from vivavoz.call.observers import Observers
 from vivavoz.call.preparing import Preparing
 from vivavoz.call.prompts import Prompts
 from vivavoz.call.rates import TokenRate
 from vivavoz.call.remote_tools import RemoteTools
-from vivavoz.call.rights import rights_of
+from vivavoz.call.rights import EVERYTHING, GrantedRights, Rights, RoleRights
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.sound import InputDecoder
 from vivavoz.call.tap import Tap
@@ -45,16 +46,25 @@ from vivavoz.session.inputs import (
     TimePassed,
 )
 from vivavoz.session.translation.inputs import AnyInput, Asked
-from vivavoz.transports.port import Attachment, Transport
+from vivavoz.transports.port import Attachment, ObserverTransport, Transport
 from vivavoz.wire.client_events import InputAudioBufferAppend
 from vivavoz.wire.codec import decode_client_event
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.extensions import Observing
 from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import SessionOptions
 from vivavoz.wire.rest import CallEntry
-from vivavoz.wire.translation import TranslationAudioAppend
+from vivavoz.wire.server_events import OutputAudioDelta
+from vivavoz.wire.translation import (
+    SPOKEN_TAG,
+    AnyServerEvent,
+    TranslatedAudioDelta,
+    TranslationAudioAppend,
+)
 
 log = logging.getLogger("vivavoz.call")
+
+_SOUND = (InputAudioBufferAppend, TranslationAudioAppend)
 
 CLOSE_NORMAL = 1000
 CLOSE_INTERNAL_ERROR = 1011
@@ -64,9 +74,10 @@ CLOSE_TRY_AGAIN = 1013
 class Handle:
     """One transport's handle on its call."""
 
-    def __init__(self, call: Call, transport: Transport, name: str) -> None:
+    def __init__(self, call: Call, transport: Transport, name: str, rights: Rights) -> None:
         self.transport = transport
         self.name = name
+        self._rights = rights
         self._call = call
         self._gone = False
 
@@ -78,7 +89,7 @@ class Handle:
         self._call.tell(Attached(sender=self.name, kind=self.transport.kind))
 
     def received(self, data: str | bytes) -> None:
-        if not self._gone and not self._call.inbox.put(Message(self.name, data)):
+        if not self._gone and not self._call.inbox.put(Message(self.name, data, self._rights)):
             self.transport.close(CLOSE_TRY_AGAIN, "Too many events are waiting to be handled.")
 
     def refused(self, error: ProtocolError) -> None:
@@ -126,6 +137,8 @@ class Call:
         self.closed = asyncio.Event()
         self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes)
         self.stages = StageWatch()
+        self._clock: Callable[[], float] = asyncio.get_running_loop().time
+        self.observers = Observers(settings.replay_bytes, self.stages, self._clock, self._clock())
         self._session = session
         self._engines = engines
         self._settings = settings
@@ -139,7 +152,7 @@ class Call:
         self._attached: dict[str, Handle] = {}
         self._count = 0
         self._grant = grant
-        self._rights = rights_of(grant)
+        self._rights: Rights = GrantedRights(grant) if grant is not None else EVERYTHING
         self._changed = changed
         self._rate = rate
         self._began = time.time()
@@ -149,23 +162,36 @@ class Call:
         self._stop = asyncio.Event()
         self._jobs: JobRunner | None = None
         self._preparing: Preparing | None = None
-        self._clock: Callable[[], float] = asyncio.get_running_loop().time
 
     # ---------------------------------------------------------------------------- for transports
 
     def attach(self, transport: Transport) -> Attachment:
-        """Join a connection to the call. A connection that comes too late is closed at once."""
+        """Join the client's connection to the call, or an observer that asks for nothing. One that comes too
+        late is closed at once."""
+        attached = self._attach(transport, EVERYTHING if transport.kind == "sideband" else self._rights)
+        if attached is self._main:
+            self.observers.client_joined(attached.name, transport)
+            self._changed()
+            if self._tap is not None:
+                self._tap.attached(transport)
+        return attached
+
+    def observe(self, transport: ObserverTransport, wants: Observing) -> Attachment:
+        """Join an observer's connection to the call."""
+        attached = self._attach(transport, RoleRights(wants.role))
+        if attached.name in self._attached:
+            self.observers.joined(attached.name, transport, wants)
+        return attached
+
+    def _attach(self, transport: Transport, rights: Rights) -> Handle:
         self._count += 1
-        attached = Handle(self, transport, f"t{self._count}")
+        attached = Handle(self, transport, f"t{self._count}", rights)
         if self._over is not None:
             transport.close(CLOSE_NORMAL, "The call has ended.")
             return attached
         self._attached[attached.name] = attached
         if transport.kind != "sideband":
             self._main = attached
-            self._changed()
-            if self._tap is not None:
-                self._tap.attached(transport)
         return attached
 
     def entry(self) -> CallEntry | None:
@@ -185,6 +211,7 @@ class Call:
 
     def detached(self, attached: Handle, reason: str) -> None:
         self._attached.pop(attached.name, None)
+        self.observers.left(attached.name, reason)
         if attached is self._main:
             self.hangup(f"the client is gone: {reason}")
 
@@ -227,6 +254,8 @@ class Call:
     def _end(self) -> None:
         code, reason = self._over or (CLOSE_INTERNAL_ERROR, "internal error")
         self._over = (code, reason)
+        self.stages.closed(self._clock())
+        self.observers.close(reason)
         for attached in list(self._attached.values()):
             attached.transport.close(code, reason if attached is self._main else "The call has ended.")
         self._attached.clear()
@@ -236,7 +265,6 @@ class Call:
             self._trace.close()
         if self._tap is not None:
             self._tap.closed(code)
-        self.stages.closed(self._clock())
         self.closed.set()
 
     def _time_is_up(self) -> None:
@@ -257,8 +285,12 @@ class Call:
             case Message():
                 if self._tap is not None:
                     self._tap.received(waiting.sender, waiting.data)
-                await self._take(await self._without_noise(self._decode(waiting)))
+                input = self._permitted(self._decode(waiting), waiting.rights)
+                if isinstance(input, Received | Asked) and isinstance(sound := input.event, _SOUND):
+                    self.observers.caller(sound.audio)
+                await self._take(await self._without_noise(input))
             case Sound():
+                self.observers.caller(waiting.pcm)
                 await self._take(await self._without_noise(AudioReceived(pcm=waiting.pcm)))
             case _:
                 await self._take(waiting)
@@ -269,12 +301,18 @@ class Call:
         assert isinstance(options, SessionOptions)
         try:
             event = self._prompts.filled_event(decode_client_event(message.data))
-            if self._is_main(message.sender):
-                self._rights.check(event)
         except ProtocolError as error:
             return refusal(error, message.sender)
         event = self._decoder.decode(event, options.audio.input.format)
         return Received(event=self._tools.sealed_event(event), sender=message.sender)
+
+    def _permitted(self, input: AnyInput, rights: Rights) -> AnyInput:
+        if isinstance(input, Received | Asked):
+            try:
+                rights.check(input.event)
+            except ProtocolError as error:
+                return refusal(error, input.sender)
+        return input
 
     async def _without_noise(self, input: AnyInput) -> AnyInput:
         """Sound for the input buffer is cleaned where the session says so, before anything hears it."""
@@ -346,12 +384,22 @@ class Call:
         if effect.format is not None:
             if self._main is not None:
                 self._main.transport.send(effect.event, effect.format)
+                if not plays:
+                    self._spoke(effect.event)
             return
+        self.observers.sent(effect.event, effect.to is None or self._is_main(effect.to))
         for attached in list(self._attached.values()):
             addressed = effect.to is None or effect.to == attached.name
             observes = attached.transport.kind == "sideband" and self._is_main(effect.to)
             if addressed or observes:
                 attached.transport.send(effect.event)
+
+    def _spoke(self, event: AnyServerEvent) -> None:
+        match event:
+            case OutputAudioDelta():
+                self.observers.spoke(event.item_id, event.delta)
+            case TranslatedAudioDelta():
+                self.observers.spoke(SPOKEN_TAG, event.delta)
 
     def _is_main(self, name: str | None) -> bool:
         return self._main is not None and self._main.name == name

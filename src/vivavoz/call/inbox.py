@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
+from vivavoz.call.rights import EVERYTHING, Rights
 from vivavoz.session.translation.inputs import AnyInput
 
 _MESSAGE_OVERHEAD = 200
@@ -16,6 +17,8 @@ class Message(NamedTuple):
 
     sender: str
     data: str | bytes
+    rights: Rights = EVERYTHING
+    """The sender's, who may be gone when the message is handled."""
 
 
 class Sound(NamedTuple):

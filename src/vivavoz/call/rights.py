@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import msgspec
 
 from vivavoz.wire.base import tag_of
-from vivavoz.wire.client_events import ClientEvent, ResponseCreate, SessionUpdate
+from vivavoz.wire.client_events import ResponseCreate, SessionUpdate
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.extensions import Role
 from vivavoz.wire.grants import Grant
 from vivavoz.wire.responses import ResponsePatch
-
-Role = Literal["listen", "coach", "control"]
-"""Of an observer. ``listen`` sends nothing; ``coach`` puts items in and has them answered; ``control`` does
-what the client can."""
 
 _COACHING = frozenset(
     {"conversation.item.create", "conversation.item.retrieve", "response.create", "response.cancel"}
@@ -23,8 +20,11 @@ _OF_ROLE: dict[Role, frozenset[str] | None] = {"listen": frozenset(), "coach": _
 class Rights:
     """``check`` passes everything here."""
 
-    def check(self, event: ClientEvent) -> None:
+    def check(self, event: msgspec.Struct) -> None:
         """Raises :class:`ProtocolError`, which names the event that it answers."""
+
+
+EVERYTHING = Rights()
 
 
 class RoleRights(Rights):
@@ -32,7 +32,7 @@ class RoleRights(Rights):
         self._role = role
         self._events = _OF_ROLE[role]
 
-    def check(self, event: ClientEvent) -> None:
+    def check(self, event: msgspec.Struct) -> None:
         kind = tag_of(type(event))
         if self._events is not None and kind not in self._events:
             raise _refusal(event, f"An observer with the role '{self._role}' may not send", "role_may_not")
@@ -42,7 +42,7 @@ class GrantedRights(Rights):
     def __init__(self, grant: Grant) -> None:
         self._grant = grant
 
-    def check(self, event: ClientEvent) -> None:
+    def check(self, event: msgspec.Struct) -> None:
         grant, kind = self._grant, tag_of(type(event))
         if grant.client_events is not None and kind not in grant.client_events:
             raise _refusal(event, "The client secret of this call does not grant", "event_not_granted")
@@ -57,16 +57,10 @@ class GrantedRights(Rights):
             raise
 
 
-def rights_of(grant: Grant | None, role: Role | None = None) -> Rights:
-    """``role``: of an observer; None: the call's own client, whom ``grant`` limits."""
-    if role is not None:
-        return RoleRights(role)
-    return Rights() if grant is None else GrantedRights(grant)
-
-
-def _refusal(event: ClientEvent, why: str, code: str) -> ProtocolError:
+def _refusal(event: msgspec.Struct, why: str, code: str) -> ProtocolError:
     return ProtocolError(f"{why} '{tag_of(type(event))}'.", code=code, param="type", event_id=_id(event))
 
 
-def _id(event: ClientEvent) -> str | None:
-    return event.event_id if isinstance(event.event_id, str) else None
+def _id(event: msgspec.Struct) -> str | None:
+    event_id = getattr(event, "event_id", None)
+    return event_id if isinstance(event_id, str) else None

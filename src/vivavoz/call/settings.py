@@ -31,6 +31,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     tells_rate_limits: bool = True
     """Whether clients are sent ``rate_limits.updated``, where tokens are limited."""
     drain_seconds: float = 10.0
+    replay_bytes: int = 256 * 1024
+    """A call's newest events, kept for observers who want them again; 0: none."""
     voices: tuple[str, ...] = VOICES
     trace_dir: Path | None = None
     """Where to record each call's inputs. They hold words and sound: off unless asked for."""

@@ -130,6 +130,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stored_bytes: Bytes = 256 * MIB
     sidebands: Count = 16
     """Sideband connections to one call."""
+    replay_bytes: Annotated[int, Meta(ge=0)] = 256 * 1024
+    """A call's newest events, kept for observers who ask for a replay; 0: none."""
 
 
 class Testing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

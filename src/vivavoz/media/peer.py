@@ -44,6 +44,7 @@ class Peer:
         self._heard = self._began = now
         self._probed = 0.0
         self._secured: float | None = None
+        self._monitor: Callable[[bytes], None] | None = None
         self._dtls: Dtls
         self._audio: AudioStream
         self._events: EventChannel | None
@@ -69,6 +70,9 @@ class Peer:
     def end(self, tag: str) -> None:
         if self.state != "closed":
             self._audio.playout.end(tag)
+
+    def monitor(self, heard: Callable[[bytes], None] | None) -> None:
+        self._monitor = heard
 
     def flush(self) -> list[Played]:
         return self._audio.playout.flush()
@@ -176,6 +180,8 @@ class Peer:
         if not alive or self._secured is None:
             return
         frame = self._audio.send(skipped)
+        if self._monitor is not None and frame.pcm is not None:
+            self._tell(self._monitor, frame.pcm)
         for tag in frame.playing:
             self._tell(self._sink.on_playing, tag)
         for played in frame.played:

@@ -6,6 +6,7 @@ on, the engine's event loop; nothing blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 import msgspec
@@ -99,6 +100,11 @@ class MediaCall(Protocol):
 
     def end(self, tag: str) -> None:
         """No more sound under ``tag``: ``on_played`` follows when its last sample has left."""
+        ...
+
+    def monitor(self, heard: Callable[[bytes], None] | None) -> None:
+        """From now on tell ``heard`` of the sound of every 20 ms that is not silence, as it leaves; None:
+        nobody."""
         ...
 
     def flush(self) -> list[Played]:

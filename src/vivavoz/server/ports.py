@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from vivavoz.transports.dialect import Dialect
-from vivavoz.transports.port import Attachment, Transport
+from vivavoz.transports.port import Attachment, ObserverTransport, Transport
+from vivavoz.wire.extensions import Observing
 from vivavoz.wire.grants import Filter, Grant
 from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.rest import CallEntry
@@ -30,6 +31,8 @@ class OpenCall(Protocol):
     def closed(self) -> asyncio.Event: ...
 
     def attach(self, transport: Transport) -> Attachment: ...
+
+    def observe(self, transport: ObserverTransport, wants: Observing) -> Attachment: ...
 
     def hangup(self, reason: str) -> None: ...
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from aiohttp import web
 
 from vivavoz.cluster.directory import Elsewhere
@@ -14,11 +12,13 @@ from vivavoz.server.calls import find_call, owner_unreachable
 from vivavoz.server.dialects import dialect_of
 from vivavoz.server.errors import REQUEST_ID, ApiError
 from vivavoz.server.granting import check_websocket, grant_of, one_call
+from vivavoz.server.observing import observing_of
 from vivavoz.server.opening import open_call
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
 from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.websocket import WebSocketTransport
+from vivavoz.wire.extensions import Observing
 
 HEARTBEAT_S = 20.0
 _BASE64_SLACK = 64 * 1024
@@ -39,7 +39,7 @@ async def _session(request: web.Request) -> web.StreamResponse:
         call = await open_call(request, principal, None, grant_of(principal, None))
     try:
         websocket = await upgrade(request, service.config.limits)
-        await serve(request, websocket, call, "websocket", dialect_of(request, call))
+        await serve(request, websocket, call, None, dialect_of(request, call))
     finally:
         # Nothing where the transport's end has ended the call already.
         call.hangup("connection ended")
@@ -49,6 +49,7 @@ async def _session(request: web.Request) -> web.StreamResponse:
 async def _sideband(request: web.Request, call_id: str) -> web.StreamResponse:
     service: Service = request.app[SERVICE]
     await service.auth.require_key(request)
+    wants = observing_of(request.query) if service.extended else Observing()
     found = await find_call(request, call_id)
     if isinstance(found, Elsewhere):
         limits = service.config.limits
@@ -70,7 +71,7 @@ async def _sideband(request: web.Request, call_id: str) -> web.StreamResponse:
     service.sidebands[call_id] += 1
     try:
         websocket = await upgrade(request, service.config.limits)
-        await serve(request, websocket, found, "sideband", dialect_of(request, found))
+        await serve(request, websocket, found, wants, dialect_of(request, found))
     finally:
         service.sidebands[call_id] -= 1
         if not service.sidebands[call_id]:
@@ -82,23 +83,25 @@ async def serve(
     request: web.Request,
     websocket: web.WebSocketResponse,
     call: OpenCall,
-    kind: Literal["websocket", "sideband"],
+    observing: Observing | None,
     dialect: Dialect,
 ) -> None:
-    """Carry the call's events until it, or the connection, ends."""
+    """Carry the call's events until it, or the connection, ends. ``observing``: of a sideband; None: the
+    connection is the call's own client."""
     limits: Limits = request.app[SERVICE].config.limits
     tcp = request.transport
     if tcp is None:
         raise ConnectionResetError("the client left during the handshake")
     transport = WebSocketTransport(
         websocket,
-        kind,
+        "websocket" if observing is None else "sideband",
         dialect=dialect,
         outbox_bytes=limits.outbox_bytes,
         outbox_events=limits.outbox_events,
         abort=tcp.abort,
     )
-    await transport.run(call.attach(transport))
+    attachment = call.attach(transport) if observing is None else call.observe(transport, observing)
+    await transport.run(attachment)
 
 
 def require_upgrade(request: web.Request) -> None:

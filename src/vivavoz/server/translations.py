@@ -71,7 +71,7 @@ async def connect(request: web.Request) -> web.StreamResponse:
     call = await open_translation(request, principal)
     try:
         websocket = await upgrade(request, service.config.limits)
-        await serve(request, websocket, call, "websocket", GA)
+        await serve(request, websocket, call, None, GA)
     finally:
         # Nothing where the transport's end has ended the call already.
         call.hangup("connection ended")

@@ -7,10 +7,12 @@ bytes, and hold no policy.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from vivavoz.media.ports import Played
 from vivavoz.wire.errors import ProtocolError
+from vivavoz.wire.extensions import ExtensionEvent
 from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.translation import AnyServerEvent
@@ -49,8 +51,35 @@ class Transport(Protocol):
         """Sound sent here and not yet played (ms); 0 where playout is the client's."""
         ...
 
+    def monitor(self, heard: Callable[[bytes], None] | None) -> None:
+        """From now on tell ``heard`` of all sound (24 kHz PCM, up to 20 ms) as it leaves to be heard; None:
+        nobody. Without effect where playout is the client's."""
+        ...
+
     def close(self, code: int, reason: str) -> None:
         """End this connection (WebSocket close code; WebRTC says goodbye). Idempotent."""
+        ...
+
+
+class ObserverTransport(Transport, Protocol):
+    """A sideband, which may ask for more than events (docs/observers.md)."""
+
+    def tell(self, event: ExtensionEvent) -> None:
+        """As :meth:`send`, and the same in every dialect."""
+        ...
+
+    def again(self, event: bytes) -> None:
+        """An event of the past (its GA JSON), as :meth:`send` would have sent it."""
+        ...
+
+    @property
+    def hears(self) -> bool:
+        """Whether there is room for sound. It is not the events' room: sound is left out long before a
+        connection is closed for reading too slowly."""
+        ...
+
+    def sound(self, frame: bytes) -> bool:
+        """Send a binary message; False, and nothing is sent, where there is no room for sound."""
         ...
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Protocol
 
 from vivavoz.media.ports import CallStats, MediaCall, MediaEngine, Played, PlayoutFull, State
@@ -95,6 +96,10 @@ class WebRtcTransport:
 
     def flush(self) -> list[Played]:
         return self._media.flush() if self._media is not None and not self._closed else []
+
+    def monitor(self, heard: Callable[[bytes], None] | None) -> None:
+        if self._media is not None:
+            self._media.monitor(heard)
 
     def close(self, code: int, reason: str) -> None:
         if not self._closed:

@@ -20,12 +20,17 @@ from vivavoz.media.g711 import LAWS, StreamEncoder
 from vivavoz.media.ports import Played
 from vivavoz.transports.dialect import GA, Dialect, deliver
 from vivavoz.transports.port import Attachment
+from vivavoz.wire.codec import decode_server_event, encode
+from vivavoz.wire.extensions import ExtensionEvent
 from vivavoz.wire.grants import Filter
 from vivavoz.wire.options import AudioFormat
 from vivavoz.wire.server_events import OutputAudioDelta
 from vivavoz.wire.translation import AnyServerEvent
 
 log = logging.getLogger("vivavoz.transports.websocket")
+
+_SOUND_BYTES = 512 * 1024
+"""What may wait for a slow observer before it is sent no more sound: some five seconds of both voices."""
 
 _GOODBYE_S = 5.0
 """How long what is queued may take to leave, and the peer to answer the close, once the end is decided."""
@@ -51,7 +56,7 @@ class WebSocketTransport:
         self._websocket = websocket
         self._kind = kind
         self._dialect = dialect
-        self._outbox: deque[bytes] = deque()
+        self._outbox: deque[tuple[bytes, WSMsgType]] = deque()
         self._queued_bytes = 0
         self._max_bytes = outbox_bytes
         self._max_events = outbox_events
@@ -84,7 +89,7 @@ class WebSocketTransport:
         for data in self._dialect.outgoing(event):
             self._queue(data)
 
-    def _queue(self, data: bytes) -> None:
+    def _queue(self, data: bytes, kind: WSMsgType = WSMsgType.TEXT) -> None:
         if self._closing is not None:
             return
         full = self._queued_bytes + len(data) > self._max_bytes or len(self._outbox) >= self._max_events
@@ -93,15 +98,38 @@ class WebSocketTransport:
             self._outbox.clear()
             self.close(WSCloseCode.TRY_AGAIN_LATER, "The connection reads too slowly.")
             return
-        self._outbox.append(data)
+        self._outbox.append((data, kind))
         self._queued_bytes += len(data)
         self._wake.set()
+
+    def tell(self, event: ExtensionEvent) -> None:
+        self._queue(encode(event))
+
+    def again(self, event: bytes) -> None:
+        if self._dialect is GA:
+            self._queue(event)
+            return
+        for data in self._dialect.outgoing(decode_server_event(event)):
+            self._queue(data)
+
+    @property
+    def hears(self) -> bool:
+        return self._closing is None and self._queued_bytes <= min(_SOUND_BYTES, self._max_bytes // 4)
+
+    def sound(self, frame: bytes) -> bool:
+        if not self.hears or len(self._outbox) >= self._max_events // 2:
+            return False
+        self._queue(frame, WSMsgType.BINARY)
+        return True
 
     def end_audio(self, response_id: str) -> None:
         """Playout is the client's: nothing ends here."""
 
     def flush(self) -> list[Played]:
         return []
+
+    def monitor(self, heard: Callable[[bytes], None] | None) -> None:
+        """Playout is the client's: nobody is told."""
 
     @property
     def queued_ms(self) -> int:
@@ -173,9 +201,9 @@ class WebSocketTransport:
         """Write what is queued; a peer that is gone shows in the reader, which ends both loops."""
         with contextlib.suppress(ConnectionError):
             while self._outbox:
-                data = self._outbox.popleft()
+                data, kind = self._outbox.popleft()
                 self._queued_bytes -= len(data)
-                await self._websocket.send_frame(data, WSMsgType.TEXT)
+                await self._websocket.send_frame(data, kind)
 
     # ------------------------------------------------------------------ sound
 

@@ -68,6 +68,16 @@ def decode_event(data: str | bytes, decoder: msgspec.json.Decoder[_T], union: An
         raise _malformed(failure) from None
 
 
+@functools.cache
+def _server_event() -> msgspec.json.Decoder[ServerEvent]:
+    return msgspec.json.Decoder(ServerEvent)
+
+
+def decode_server_event(data: bytes) -> ServerEvent:
+    """An event as we have sent it. Raises ``ValueError`` for anything else."""
+    return _server_event().decode(data)
+
+
 def decode(data: str | bytes, type_: type[_T]) -> _T:
     """Any other wire object, with the same errors."""
     try:
