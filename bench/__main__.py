@@ -19,6 +19,7 @@ NAMES = {
     "noise": "what noise reduction costs and takes away",
     "stalls": "pacing of calls while engine processes are killed and stopped",
     "memory": "memory over 200 calls",
+    "app": "what the application adds to the service behind it",
     "startup": "from the command to a page, and to ready",
 }
 
