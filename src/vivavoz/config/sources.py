@@ -99,7 +99,13 @@ def load(
 def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
     """``VIVAVOZ_…`` variables that mean nothing here: most likely misspelt."""
     environment = os.environ if environment is None else environment
-    secrets = ("VIVAVOZ_API_KEY", "VIVAVOZ_TOKEN_SECRET")
+    secrets = (
+        "VIVAVOZ_API_KEY",
+        "VIVAVOZ_TOKEN_SECRET",
+        "VIVAVOZ_APP_KEY",
+        "VIVAVOZ_APP_UPSTREAM_KEY",
+        "VIVAVOZ_APP_OIDC_SECRET",
+    )
     known = {*ENVIRONMENT, *secrets, *(name + "_FILE" for name in secrets), "VIVAVOZ_CONFIG"}
     known_prefixes = (
         "VIVAVOZ_CACHE",
