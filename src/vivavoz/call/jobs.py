@@ -245,6 +245,8 @@ def reply_options(task: Reply) -> ReplyOptions:
         tools=[plain(tool) for tool in task.tools],
         tool_choice=plain(choice) if isinstance(choice, NamedFunction) else choice,
         max_output_tokens=task.max_output_tokens,
+        parallel_tool_calls=task.parallel_tool_calls,
+        effort=task.effort,
     )
 
 

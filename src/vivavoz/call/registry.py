@@ -158,6 +158,7 @@ class CallRegistry:
             voices=self._settings.voices,
             reduces_noise=denoise.available(),
             logprobs=bool(getattr(engines.stt, "gives_logprobs", False)),
+            reasons=bool(getattr(engines.llm, "reasons", False)),
             rated="no" if rate is None else "told" if self._settings.tells_rate_limits else "silently",
             duration_s=duration,
             expires_at=self._expires_at(duration),

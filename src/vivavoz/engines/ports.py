@@ -153,6 +153,11 @@ class ReplyOptions(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] = "auto"
     max_output_tokens: int | None = None
     """None: no limit but the engine's own."""
+    parallel_tool_calls: bool = True
+    """False: one call at most. The session drops what comes after the first; a model that knows need not
+    write it."""
+    effort: str | None = None
+    """How long to think (``minimal`` to ``xhigh``); asked only of a model that says ``reasons = True``."""
 
 
 ReplyDelta = TextDelta | ToolCallDelta | Usage | Finish

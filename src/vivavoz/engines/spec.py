@@ -23,6 +23,8 @@ class RemoteStage(
     timeout_seconds: Annotated[float, Meta(gt=0)] = 30.0
     images: bool = False
     """A language model that sees: images go along in the conversation."""
+    reasoning: bool = False
+    """A language model that can be told how long to think (``reasoning_effort``)."""
     logprobs: bool = False
     """Recognition that says how sure it is of each token (``include=["logprobs"]``)."""
     context_tokens: Annotated[int, Meta(ge=16)] | None = None

@@ -44,6 +44,8 @@ class Reply(Fixed, frozen=True, tag_field="what", tag=True):
     tools: list[FunctionTool]
     tool_choice: Literal["none", "auto", "required"] | NamedFunction
     max_output_tokens: int | None
+    parallel_tool_calls: bool = True
+    effort: str | None = None
 
 
 class Synthesize(Fixed, frozen=True, tag_field="what", tag=True):

@@ -39,6 +39,10 @@ class Plan(Data):
     metadata: dict[str, str] | None = None
     input: list[Item] | None = None
     """Replaces the conversation as context."""
+    parallel: bool = True
+    """The model may call several functions at once."""
+    effort: str | None = None
+    """How long it may think; None: as it is used to."""
 
     @property
     def modality(self) -> Modality:

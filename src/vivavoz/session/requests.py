@@ -16,7 +16,7 @@ from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan
 from vivavoz.session.state import Settings, State
 from vivavoz.session.turn import Turn, padding_samples
-from vivavoz.wire.base import UNSET, replace
+from vivavoz.wire.base import UNSET, UnsetType, replace
 from vivavoz.wire.client_events import (
     ConversationItemCreate,
     ConversationItemDelete,
@@ -35,10 +35,12 @@ from vivavoz.wire.items import ClientItem, FunctionCallOutput, InputAudio, Item,
 from vivavoz.wire.mcp import McpApprovalResponse
 from vivavoz.wire.options import (
     AudioFormat,
+    Reasoning,
     SessionOptions,
     SessionPatch,
     check_modalities,
     check_tools,
+    effort_of,
     merge,
     model_of,
     session_object,
@@ -102,6 +104,7 @@ def check_options(settings: Settings, options: SessionOptions) -> None:
     """What this server can do of what may be asked. Raises :class:`ProtocolError`, seen from the session."""
     check_voice(settings, options.audio.output.voice, "audio.output.voice")
     mcp.check_available(settings, options.tools, "tools")
+    check_reasoning(settings, options.reasoning, "reasoning")
     if options.audio.input.noise_reduction is not None and not settings.reduces_noise:
         raise invalid_value(
             "This server cannot reduce noise: the package 'webrtc-noise-gain' is not installed. Supported "
@@ -113,6 +116,14 @@ def check_options(settings: Settings, options: SessionOptions) -> None:
             f"'{options.include[0]}' is not available: the recogniser of this server does not say how sure "
             "it is. Supported values: null and [].",
             "include",
+        )
+
+
+def check_reasoning(settings: Settings, reasoning: Reasoning | UnsetType | None, param: str) -> None:
+    if effort_of(reasoning) is not None and not settings.reasons:
+        raise invalid_value(
+            "'reasoning' is not supported by this model: it does not let itself be told how long to think.",
+            param,
         )
 
 
@@ -344,6 +355,11 @@ def _plan(state: State, patch: ResponsePatch) -> Plan:
         value = getattr(patch, name)
         if value is not UNSET and value is not None:
             setattr(plan, name, value)
+    if isinstance(patch.parallel_tool_calls, bool):
+        plan.parallel = patch.parallel_tool_calls
+    if isinstance(patch.reasoning, Reasoning):
+        check_reasoning(state.settings, patch.reasoning, "reasoning")
+        plan.effort = effort_of(patch.reasoning)
     if isinstance(patch.output_modalities, list):
         check_modalities(patch.output_modalities, "output_modalities")
         plan.modalities = patch.output_modalities

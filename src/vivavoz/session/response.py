@@ -100,6 +100,8 @@ class Response(Data):
             if not isinstance(output, MessageOutput) and output.index == index:
                 call = output
         if call is None:
+            if not self.plan.parallel and self._calls:
+                return
             self._complete_earlier()
             ids = stage.out.ids
             if (target := self.targets.get(name)) is not None:
@@ -235,6 +237,11 @@ class Response(Data):
         )
 
     # ---------------------------------------------------------------------------- outputs
+
+    @property
+    def _calls(self) -> bool:
+        """Whether the model has called something in this round."""
+        return any(not isinstance(output, MessageOutput) for output in self.outputs[self.round_start :])
 
     def _current(self) -> OutputItem | None:
         return self.outputs[self.cursor] if self.cursor < len(self.outputs) else None

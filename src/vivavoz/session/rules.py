@@ -31,7 +31,7 @@ from vivavoz.session.turn import padding_samples
 from vivavoz.session.usage import usage_of
 from vivavoz.wire.base import replace
 from vivavoz.wire.items import AnyItem, InputAudio, Message
-from vivavoz.wire.options import ServerVad, TurnDetection, voice_name
+from vivavoz.wire.options import ServerVad, TurnDetection, effort_of, voice_name
 from vivavoz.wire.responses import (
     ResponseError,
     ResponseStatus,
@@ -195,6 +195,8 @@ def plan_of(state: State) -> Plan:
         voice=options.audio.output.voice,
         speed=options.audio.output.speed,
         format=options.audio.output.format,
+        parallel=options.parallel_tool_calls is not False,
+        effort=effort_of(options.reasoning),
     )
 
 
@@ -246,6 +248,8 @@ def begin(state: State, out: Output, response: Response) -> None:
         tools=offered.functions,
         tool_choice=offered.choice,
         max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
+        parallel_tool_calls=plan.parallel,
+        effort=plan.effort,
     )
     match context.fit(state, response, reply):
         case context.TooLong(message=message):

@@ -28,6 +28,7 @@ class Settings(Fixed, frozen=True):
     ``model_given``: False where nobody has named a model yet, so that the first update may.
     ``logprobs``: whether the recogniser can say how sure it is.
     ``mcp``: whether there is anybody to ask MCP servers.
+    ``reasons``: whether the model can be told how long to think.
     ``rated``: whether tokens are counted against a limit: not, in silence, or so that the client is told.
     ``sees``: whether the model takes images.
     ``window``: tokens of the model's context, prompt and answer together; None: not known.
@@ -49,6 +50,7 @@ class Settings(Fixed, frozen=True):
     counts: bool = False
     reduces_noise: bool = True
     logprobs: bool = True
+    reasons: bool = False
     rated: Literal["no", "silently", "told"] = "no"
 
 

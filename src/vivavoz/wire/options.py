@@ -167,6 +167,12 @@ class Prompt(ClosedFixed, frozen=True):
     variables: Annotated[dict[str, str | TextVariable], Meta(max_length=64)] | UnsetType | None = UNSET
 
 
+class Reasoning(ClosedFixed, frozen=True):
+    """How long a model that reasons may think before it speaks."""
+
+    effort: Literal["minimal", "low", "medium", "high", "xhigh"] | UnsetType | None = UNSET
+
+
 # ------------------------------------------------------------------------------------- patches
 
 
@@ -200,6 +206,8 @@ class SessionPatch(Closed, omit_defaults=True, tag_field="type", tag="realtime")
     truncation: Truncation | UnsetType = UNSET
     include: Include | UnsetType | None = UNSET
     prompt: Prompt | UnsetType | None = UNSET
+    parallel_tool_calls: bool | UnsetType = UNSET
+    reasoning: Reasoning | UnsetType | None = UNSET
 
 
 class TranscriptionAudioPatch(Closed):
@@ -268,6 +276,9 @@ class SessionOptions(Fixed, frozen=True):
     prompt: Prompt | None = None
     audio: AudioOptions = AudioOptions()
     include: list[str] | None = None
+    parallel_tool_calls: bool | UnsetType = UNSET
+    """Only newer models have this one and the next, so they are shown where they were set."""
+    reasoning: Reasoning | UnsetType | None = UNSET
 
 
 class SessionObject(Fixed, frozen=True, tag_field="type", tag="realtime"):
@@ -285,6 +296,8 @@ class SessionObject(Fixed, frozen=True, tag_field="type", tag="realtime"):
     expires_at: int
     audio: AudioOptions
     include: list[str] | None
+    parallel_tool_calls: bool | UnsetType
+    reasoning: Reasoning | UnsetType | None
 
 
 class TranscriptionAudio(Fixed, frozen=True):
@@ -362,6 +375,11 @@ def check_modalities(modalities: list[Modality], param: str) -> None:
         )
 
 
+def effort_of(reasoning: Reasoning | UnsetType | None) -> str | None:
+    """None: as the model is used to."""
+    return reasoning.effort if isinstance(reasoning, Reasoning) and reasoning.effort else None
+
+
 def voice_name(voice: Voice) -> str:
     return voice if isinstance(voice, str) else voice.id
 
@@ -419,6 +437,7 @@ __all__ = [
     "FunctionTool",
     "NamedFunction",
     "Prompt",
+    "Reasoning",
     "ProtocolError",
     "SemanticVad",
     "ServerVad",
@@ -432,6 +451,7 @@ __all__ = [
     "check_modalities",
     "check_tools",
     "effective_session",
+    "effort_of",
     "kind_of",
     "merge",
     "model_of",

@@ -8,7 +8,7 @@ from msgspec import Meta, field
 
 from vivavoz.wire.base import UNSET, Closed, Data, UnsetType
 from vivavoz.wire.items import AnyItem, ContentPart, FunctionCall, FunctionCallOutput, ItemStatus, Role
-from vivavoz.wire.options import AudioFormat, MaxTokens, Modality, Prompt, Tool, ToolChoice, Voice
+from vivavoz.wire.options import AudioFormat, MaxTokens, Modality, Prompt, Reasoning, Tool, ToolChoice, Voice
 
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)
@@ -57,6 +57,8 @@ class ResponsePatch(Closed):
     max_output_tokens: MaxTokens | UnsetType | None = UNSET
     metadata: Metadata | UnsetType | None = UNSET
     prompt: Prompt | UnsetType | None = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
+    reasoning: Reasoning | UnsetType | None = UNSET
 
 
 # ------------------------------------------------------------------------------------- response object

@@ -143,6 +143,15 @@ async def test_tool_choice_goes_along(fake: FakeOpenAI, choice: Any) -> None:
     assert fake.requests[0]["tool_choice"] == choice
 
 
+async def test_one_call_at_a_time_and_how_long_to_think_go_along(fake: FakeOpenAI) -> None:
+    fake.chat = fake.chunks(delta("x", "stop"))
+    await reply(fake, msgspec.structs.replace(OPTIONS, tools=[TOOL], parallel_tool_calls=False, effort="low"))
+    await reply(fake, msgspec.structs.replace(OPTIONS, tools=[TOOL]))
+    told, not_told = fake.requests
+    assert (told["parallel_tool_calls"], told["reasoning_effort"]) == (False, "low")
+    assert not {"parallel_tool_calls", "reasoning_effort"} & set(not_told)
+
+
 async def test_tool_choice_none_offers_no_tools(fake: FakeOpenAI) -> None:
     fake.chat = fake.chunks(delta("x", "stop"))
     await reply(fake, msgspec.structs.replace(OPTIONS, tools=[TOOL], tool_choice="none"))

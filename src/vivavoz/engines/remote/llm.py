@@ -33,6 +33,7 @@ class RemoteLlm:
     def __init__(self, stage: RemoteStage) -> None:
         self._endpoint = Endpoint(stage, "language model")
         self.sees = stage.images
+        self.reasons = stage.reasoning
         self.window = _window(stage)
         self._asks_usage = True
         self._limit_name = "max_tokens"
@@ -50,6 +51,10 @@ class RemoteLlm:
         if tools and options.tool_choice != "none":
             request["tools"] = tools
             request["tool_choice"] = to_chat_tool_choice(options.tool_choice)
+            if not options.parallel_tool_calls:
+                request["parallel_tool_calls"] = False
+        if options.effort is not None:
+            request["reasoning_effort"] = options.effort
         with endpoint.failures():
             stream = await self._open(request, options.max_output_tokens)
             reading = _Reading(endpoint)
