@@ -22,7 +22,7 @@ from vivavoz.session.plan import Plan
 from vivavoz.session.response import Asked, Response
 from vivavoz.session.state import State
 from vivavoz.wire.codec import pack
-from vivavoz.wire.items import FunctionCall, FunctionCallOutput, InputImage, Item, Message
+from vivavoz.wire.items import FunctionCall, FunctionCallOutput, InputAudio, InputImage, Item, Message
 from vivavoz.wire.options import RetentionRatio
 
 MS_PER_TOKEN_HEARD = 100
@@ -142,24 +142,45 @@ def _pieces(state: State, response: Response) -> list[Piece]:
     plan = response.plan
     pieces: list[Piece] = []
     if plan.input is None:
-        hears = state.settings.plan == "converse"
         pieces = [
-            _piece(state, response, str(entry.item.id), entry, items)
+            piece
             for entry in state.conversation
-            if not entry.dropped
-            and ((items := state.conversation.said(entry)) or (hears and sound_of(entry)))
+            if not entry.dropped and (piece := _of_conversation(state, response, entry)) is not None
         ]
     own = [[item] for item in plan.input or []]
     if response.conversation_id is None or plan.input is not None:
         # What it did so far stands in no conversation, or in one that is not its context.
         own += [said for item in response.items if (said := as_said(item))]
     for index, items in enumerate(own):
-        pieces.append(_piece(state, response, f"#{index}", None, items))
+        pieces.append(_piece(state, response, f"#{index}", None, items, sum(map(_size_of, items))))
     return pieces
 
 
-def _piece(state: State, response: Response, key: str, entry: Entry | None, items: list[Item]) -> Piece:
-    size, sound = sum(map(_size_of, items)), sound_of(entry)
+def _of_conversation(state: State, response: Response, entry: Entry) -> Piece | None:
+    """An item of the conversation; None where the model gets nothing of it."""
+    if isinstance(entry.item, Message):
+        size = _size_of_message(entry.item, entry.transcript)
+        items: list[Item] = [entry.item] if size else []
+        if entry.transcript is not None:
+            items = entry.as_said()
+    else:
+        items = state.conversation.said(entry)
+        size = sum(map(_size_of, items))
+    sound = sound_of(entry) if entry.heard_ms or entry.spoken is not None else 0
+    if not items and not (sound and state.settings.plan == "converse"):
+        return None
+    return _piece(state, response, str(entry.item.id), entry, items, size, sound)
+
+
+def _piece(
+    state: State,
+    response: Response,
+    key: str,
+    entry: Entry | None,
+    items: list[Item],
+    size: int,
+    sound: int = 0,
+) -> Piece:
     if sound and state.settings.plan == "converse":
         # This model hears it, and reads nothing.
         return Piece(key, entry, items, sound, sound, sound)
@@ -170,10 +191,8 @@ def _piece(state: State, response: Response, key: str, entry: Entry | None, item
     return Piece(key, entry, items, size, sound, estimated)
 
 
-def sound_of(entry: Entry | None) -> int:
+def sound_of(entry: Entry) -> int:
     """Tokens of the sound in an item, as the hosted services count them."""
-    if entry is None:
-        return 0
     said = to_ms(entry.spoken.samples) if entry.spoken is not None else 0
     return -(-entry.heard_ms // MS_PER_TOKEN_HEARD) + -(-said // MS_PER_TOKEN_SAID)
 
@@ -181,12 +200,23 @@ def sound_of(entry: Entry | None) -> int:
 def _size_of(item: Item) -> int:
     match item:
         case Message():
-            pictures = sum(isinstance(part, InputImage) for part in item.content)
-            return AROUND + pictures * IMAGE_BYTES + sum(_bytes(words(part)) for part in item.content)
+            return _size_of_message(item, None)
         case FunctionCall():
             return AROUND + _bytes(item.name) + _bytes(item.arguments)
         case FunctionCallOutput():
             return AROUND + _bytes(item.output)
+
+
+def _size_of_message(item: Message, transcript: str | None) -> int:
+    """0: there are no words in it. Called for every item of a conversation: one plain loop."""
+    size = 0
+    for part in item.content:
+        if isinstance(part, InputImage):
+            size += IMAGE_BYTES
+            continue
+        text = transcript if transcript is not None and isinstance(part, InputAudio) else words(part)
+        size += len(text) if text.isascii() else _bytes(text)
+    return size + AROUND if size else 0
 
 
 def _bytes(text: str) -> int:
@@ -303,7 +333,8 @@ def _ready(state: State, pieces: list[Piece], preface: Reply, before: int | None
         sound=sum(piece.sound for piece in pieces),
         after_instructions=body,
         size=size + sum(piece.size for piece in pieces),
-        images=any(
+        images=state.settings.sees
+        and any(
             isinstance(part, InputImage)
             for piece in pieces
             for item in piece.items

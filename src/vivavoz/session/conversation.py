@@ -8,7 +8,7 @@ from typing import Literal
 from vivavoz.session import images
 from vivavoz.session.input_audio import to_ms, to_samples
 from vivavoz.session.tools import model_name
-from vivavoz.wire.base import UNSET, Data, tag_of
+from vivavoz.wire.base import Data, tag_of
 from vivavoz.wire.errors import ProtocolError, invalid_value, missing
 from vivavoz.wire.items import (
     AnyItem,
@@ -29,6 +29,8 @@ ROOT = "root"
 """``previous_item_id`` of an item that is to stand first."""
 
 MAX_ID_LENGTH = 512
+
+_TEXT, _SOUND = (InputText, OutputText), (InputAudio, OutputAudio)
 
 _PARTS: dict[str, tuple[type[ContentPart], ...]] = {
     "system": (InputText,),
@@ -313,6 +315,8 @@ def _said(part: ContentPart) -> bool:
 
 def words(part: ContentPart) -> str:
     """What is said in it."""
-    if isinstance(part, InputAudio | OutputAudio):
-        return part.transcript if part.transcript is not None and part.transcript is not UNSET else ""
-    return part.text if isinstance(part, InputText | OutputText) else ""
+    if isinstance(part, _TEXT):
+        return part.text
+    if isinstance(part, _SOUND):
+        return part.transcript if isinstance(part.transcript, str) else ""
+    return ""
