@@ -10,6 +10,7 @@ Left alone: tools of other names, which are the client's; responses out of band,
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import logging
@@ -32,6 +33,8 @@ MAX_AT_ONCE = 4
 MAX_WAITING = 32
 """Tool calls of one call that are not answered; more are refused."""
 MAX_ROUNDS = 8
+MAX_TAKEN = 1000
+"""Calls that are remembered, so that none is answered twice."""
 MAX_THREADS = 16
 AFTER_SPEECH_S = 3.0
 """How long the service may take to answer speech, before what a tool said is answered instead."""
@@ -57,7 +60,12 @@ class Threads:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="tool")
         work = self._pool.submit(contextvars.copy_context().run, function)
         loop = asyncio.get_running_loop()
-        work.add_done_callback(lambda _: loop.call_soon_threadsafe(self._freed))
+
+        def freed(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts any more
+                loop.call_soon_threadsafe(self._freed)
+
+        work.add_done_callback(freed)
         return await asyncio.wrap_future(work)
 
     def close(self) -> None:
@@ -99,6 +107,7 @@ class ToolRunner:
         self._threads = threads
         self._seconds = seconds
         self._rounds: list[_Round] = []
+        self._taken: dict[str, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._work: set[asyncio.Task[Any]] = set()
         self._at_once = asyncio.Semaphore(MAX_AT_ONCE)
@@ -152,8 +161,13 @@ class ToolRunner:
             return
         calls = list(_finished_calls(response))
         mine = [(call_id, tool) for call_id, name, _ in calls if (tool := self._tools.get(name))]
+        mine = [(call_id, tool) for call_id, tool in mine if call_id not in self._taken]
         if not mine:
             return
+        for call_id, _ in mine:
+            self._taken[call_id] = None
+        while len(self._taken) > MAX_TAKEN:
+            del self._taken[next(iter(self._taken))]
         arguments = {call_id: given for call_id, _, given in calls}
         if text(response, "status") != "completed":
             for call_id, _ in mine:

@@ -71,7 +71,8 @@ class Tool:
         try:
             read = decode(text or "{}", self._arguments)
         except ProtocolError as error:
-            raise ToolFailed(f"The arguments do not fit: {error.message}") from None
+            named = f" ({error.param})" if error.param and error.param not in error.message else ""
+            raise ToolFailed(f"The arguments do not fit: {error.message}{named}") from None
         given = {name: getattr(read, name) for name in self._arguments.__struct_fields__}
         return given if self._context is None else {**given, self._context: context}
 
