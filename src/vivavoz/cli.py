@@ -24,7 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return replay_command(arguments[1:])
     parsed = _parser().parse_args(arguments)
     try:
-        return _serve(parsed)
+        return _app(parsed) if parsed.command == "app" else _serve(parsed)
     except ConfigError as error:
         print(f"vivavoz: {error}", file=sys.stderr)
         return 2
@@ -38,6 +38,31 @@ def _serve(parsed: argparse.Namespace) -> int:
     from vivavoz import serve
 
     return serve.serve(config, secrets)
+
+
+def _app(parsed: argparse.Namespace) -> int:
+    flags = {path: getattr(parsed, path[-1]) for path in _APP_FLAGS}
+    config = load(parsed.config, flags={**flags, ("tls", "enabled"): parsed.tls})
+    for name in unknown_variables():
+        print(f"vivavoz: the environment variable {name} means nothing here", file=sys.stderr)
+    from vivavoz import alone
+
+    return alone.serve_application(config)
+
+
+_APP_FLAGS: tuple[tuple[str, ...], ...] = (
+    ("server", "host"),
+    ("server", "port"),
+    ("server", "log_level"),
+    ("server", "state_dir"),
+    ("app", "upstream"),
+    ("app", "resource"),
+    ("app", "endpoint"),
+    ("app", "model"),
+    ("app", "profiles"),
+    ("app", "filter"),
+)
+"""Those of ``vivavoz app``, each named as the last part of its key."""
 
 
 def _flags(parsed: argparse.Namespace) -> dict[tuple[str, ...], Any]:
@@ -68,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="vivavoz", description="The realtime voice service you run yourself."
     )
     parser.add_argument("--version", action="version", version=f"vivavoz {vivavoz.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | models | replay")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | app | models | replay")
     commands.add_parser("models", help="list, fetch and verify the models of the embedded engines")
     commands.add_parser("replay", help="show what a recorded call sent, or how two recordings differ")
     serve = commands.add_parser(
@@ -78,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "from the configuration file. The key that clients must show is VIVAVOZ_API_KEY; without one the "
         "service listens on loopback only.",
     )
+    _app_arguments(commands, defaults)
     serve.add_argument("--config", metavar="FILE", help="TOML file (or VIVAVOZ_CONFIG)")
     serve.add_argument("--host", help=f"address to listen on (default {defaults.server.host})")
     serve.add_argument("--port", help=f"TCP port of HTTP (default {defaults.server.port})")
@@ -123,6 +149,30 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--log-level", help="debug, info, warning or error")
     serve.add_argument("--state-dir", metavar="FOLDER", help="where local secrets and certificates are kept")
     return parser
+
+
+def _app_arguments(commands: Any, defaults: Config) -> None:
+    app = commands.add_parser(
+        "app",
+        help="run the application alone, in front of Azure OpenAI, OpenAI or another vivavoz",
+        description="Run the application alone: tokens, connections and the console for a service that is "
+        "elsewhere. Its credentials come from the environment: AZURE_OPENAI_API_KEY or Microsoft Entra, "
+        "OPENAI_API_KEY, VIVAVOZ_APP_UPSTREAM_KEY. VIVAVOZ_APP_KEY is what operators show.",
+    )
+    app.add_argument("--config", metavar="FILE", help="TOML file (or VIVAVOZ_CONFIG)")
+    app.add_argument("--upstream", help=f"azure, openai or vivavoz (default {defaults.app.upstream})")
+    app.add_argument("--resource", metavar="NAME", help="the Azure resource, as in NAME.openai.azure.com")
+    app.add_argument("--endpoint", metavar="URL", help="the service's address, where it is another")
+    app.add_argument("--model", metavar="NAME", help="model or deployment of profiles that name none")
+    app.add_argument("--profiles", metavar="FILE", help="TOML file of named profiles (docs/profiles.md)")
+    app.add_argument("--filter", help=f"on, strict or off (default {defaults.app.filter})")
+    app.add_argument("--host", help=f"address to listen on (default {defaults.server.host})")
+    app.add_argument("--port", help=f"TCP port (default {defaults.server.port})")
+    app.add_argument(
+        "--tls", action="store_true", default=None, help="HTTPS, with a local certificate if none is given"
+    )
+    app.add_argument("--log-level", help="debug, info, warning or error")
+    app.add_argument("--state-dir", metavar="FOLDER", help="where the database and recordings are kept")
 
 
 if __name__ == "__main__":

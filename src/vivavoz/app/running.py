@@ -7,6 +7,7 @@ import contextlib
 import errno
 import logging
 import os
+import ssl
 from collections.abc import Callable
 
 from aiohttp import web
@@ -22,14 +23,22 @@ _SHUTDOWN_S = 2.0
 """How long connections may take to end."""
 
 
-async def run(plan: Plan, ending: asyncio.Event, listening: Callable[[], None]) -> None:
-    """Serve until ``ending``; ``listening`` is called once it answers. Raises SetupError."""
+async def run(
+    plan: Plan,
+    ending: asyncio.Event,
+    listening: Callable[[], None],
+    context: ssl.SSLContext | None = None,
+) -> None:
+    """Serve until ``ending``; ``listening`` is called once it answers. ``context``: for HTTPS on the port.
+    Raises SetupError."""
+    # It writes requests that are no HTTP down as they came, with keys that may be in them.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     application = build(plan)
-    app = build_app(application, page_routes() if plan.page else ())
+    app = build_app(application, page_routes(offers_to=application.upstream.browser_url) if plan.page else ())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
-        await _listen(runner, plan)
+        await _listen(runner, plan, context)
         listening()
         await ending.wait()
     finally:
@@ -37,7 +46,7 @@ async def run(plan: Plan, ending: asyncio.Event, listening: Callable[[], None]) 
     log.info("application: ended")
 
 
-async def _listen(runner: web.AppRunner, plan: Plan) -> None:
+async def _listen(runner: web.AppRunner, plan: Plan, context: ssl.SSLContext | None) -> None:
     if plan.socket is not None:
         # In a folder of mode 0700: only this user's processes can connect.
         with contextlib.suppress(FileNotFoundError):
@@ -45,7 +54,7 @@ async def _listen(runner: web.AppRunner, plan: Plan) -> None:
         await web.UnixSite(runner, plan.socket).start()
         return
     try:
-        await web.TCPSite(runner, plan.host, plan.port).start()
+        await web.TCPSite(runner, plan.host, plan.port, ssl_context=context).start()
     except OSError as error:
         problem = "it is in use" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
         raise SetupError(f"cannot listen on {plan.host}, TCP port {plan.port}: {problem}") from error

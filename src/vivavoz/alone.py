@@ -1,0 +1,86 @@
+"""``vivavoz app``: the application without a service beside it, in front of one that is elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+from typing import Any
+
+from vivavoz.app.errors import SetupError
+from vivavoz.app.plan import Plan
+from vivavoz.app.running import run
+from vivavoz.app.secrets import operator_keys
+from vivavoz.config import Config, ConfigError
+
+log = logging.getLogger("vivavoz.app")
+
+
+def serve_application(config: Config) -> int:
+    """Run until asked to end; the exit code. Raises ConfigError."""
+    logging.basicConfig(
+        level=config.server.log_level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("asyncio", "aiohttp", "azure", "msal", "httpx", "httpcore"):
+        # They log what they are sent and sent on.
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    _run_in_loop(_serve(config))
+    return 0
+
+
+async def _serve(config: Config) -> None:
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    server = config.server
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    scheme = "https" if config.tls.enabled else "http"
+    try:
+        await run(
+            plan(config),
+            ending,
+            lambda: log.info("listening on %s://%s:%d/", scheme, host, server.port),
+            _context(config),
+        )
+    except SetupError as error:
+        raise ConfigError(str(error)) from error
+
+
+def plan(config: Config) -> Plan:
+    """What the application is told. Raises SetupError."""
+    keys = operator_keys(os.environ)
+    return Plan(
+        app=config.app,
+        state_dir=str(config.state_dir),
+        log_level=config.server.log_level,
+        host=config.server.host,
+        port=config.server.port,
+        page=config.server.page != "off",
+        operator_keys=keys,
+        keyless=not keys,
+    )
+
+
+def _context(config: Config) -> ssl.SSLContext | None:
+    if not config.tls.enabled:
+        return None
+    from vivavoz.server import tls
+
+    return tls.server_context(tls.certificate(config))
+
+
+def _run_in_loop(main: Any) -> None:
+    """On uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
