@@ -26,7 +26,6 @@ STATE_PAUSE_S = 0.2
 BYTES_PER_S = 2_000_000
 """Larger states are sent less often."""
 SUBPROTOCOL = "vivavoz"
-TOO_SLOW = 1013
 _SEND_S = 10.0
 
 Adopting = Callable[[str, str | None, str], CallInfo]
@@ -170,7 +169,8 @@ class _Feed:
         self._received = received
         self._ended = ended
         self._over = over
-        self._watch = Watch()
+        self._watch = Watch(self._drop)
+        self._transport: asyncio.Transport | None = None
         self._socket = web.WebSocketResponse(
             heartbeat=20.0, max_msg_size=MAX_EVENT_BYTES + 1024, protocols=(SUBPROTOCOL,)
         )
@@ -187,11 +187,10 @@ class _Feed:
             self._watch.end()
         try:
             await self._socket.prepare(request)
+            self._transport = request.transport
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(self._read())
-                if not await self._write(version) and request.transport is not None:
-                    # It reads nothing: neither would it read a goodbye.
-                    request.transport.abort()
+                await self._write(version)
                 reading.cancel()
         finally:
             self._watches.remove(self._watch)
@@ -199,6 +198,11 @@ class _Feed:
                 async with asyncio.timeout(_SEND_S):
                     await self._socket.close()
         return self._socket
+
+    def _drop(self) -> None:
+        """What reads nothing would not read a goodbye either."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def _read(self) -> None:
         async for message in self._socket:
@@ -210,16 +214,15 @@ class _Feed:
                     self._watch.put(msgspec.json.encode({"kind": "refused", "error": refused}))
         self._watch.end()
 
-    async def _write(self, version: int) -> bool:
-        """Until there is nothing more; False: the watcher is stuck."""
+    async def _write(self, version: int) -> None:
+        """Until there is nothing more."""
         ready_at = 0.0
         try:
             while True:
                 for frame in self._watch.frames():
                     await self._send(frame)
                 if self._watch.dropped:
-                    await self._socket.close(code=TOO_SLOW, message=b"too slow")
-                    return True
+                    return
                 over = self._watch.over
                 wait = ready_at - time.monotonic()
                 if version != self._watches.version and (wait <= 0 or over):
@@ -230,12 +233,12 @@ class _Feed:
                 if over:
                     if self._ended is not None and self._over():
                         await self._send(self._ended())
-                    return True
+                    return
                 await self._watch.news(wait if version != self._watches.version else None)
         except TimeoutError:
-            return False
+            self._drop()
         except (OSError, RuntimeError, aiohttp.ClientError):
-            return True
+            return
 
     async def _send(self, frame: bytes) -> None:
         async with asyncio.timeout(_SEND_S):

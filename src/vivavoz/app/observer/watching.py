@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 MAX_FRAMES = 2000
 MAX_BYTES = 4 * 1024 * 1024
@@ -13,8 +13,10 @@ MAX_BYTES = 4 * 1024 * 1024
 class Watch:
     """One watcher. ``dropped``: it was too slow; ``over``: nothing comes any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, drop: Callable[[], None]) -> None:
+        """``drop`` is called once, when it becomes too slow."""
         self.dropped = False
+        self._drop = drop
         self.over = False
         self._frames: deque[bytes] = deque()
         self._bytes = 0
@@ -28,6 +30,7 @@ class Watch:
         if len(self._frames) > MAX_FRAMES or self._bytes > MAX_BYTES:
             self.dropped = True
             self._frames.clear()
+            self._drop()
         self._news.set()
 
     def end(self) -> None:
