@@ -6,23 +6,31 @@ are only the names that it leaves to the reader.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import re
 import socket
+import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from playwright.sync_api import Page, expect
 
+from tests.app.rig import listening
 from tests.certificate import make_certificate
 from tests.chromium import chromium
 from tests.conformance.conftest import ROOT, question
 from tests.running import Running, free_port, vivavoz
 from tests.speech import silence, write_microphone
+from vivavoz.app.config import App
+from vivavoz.app.plan import Plan
+from vivavoz.app.service import build, build_app
 
 pytestmark = [pytest.mark.foreign, pytest.mark.browser]
 
@@ -157,3 +165,77 @@ def test_the_second_page_and_its_observer(folder: Path, service: Running) -> Non
         # The service ends its connection when the call ends.
         wait_for_line(log, "WebSocket monitoring completed")
         assert "WebSocket connection established" in log.read_text()
+
+
+# ------------------------------------------------------------ its pages, before this project's application
+
+
+class Ours:
+    """This project's application in the place of the text's services, with one of its pages at ``/page``."""
+
+    def __init__(self, folder: Path, number: int, resource: Running) -> None:
+        self._page = programs()[1][number]
+        self._folder = folder
+        self._resource = resource
+        self._loop = asyncio.new_event_loop()
+        self._ended = asyncio.Event()
+        self.calls: list[str] = []
+        self.url = ""
+
+    def __enter__(self) -> Ours:
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._serve(started),))
+        self._thread.start()
+        assert started.wait(30)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._loop.call_soon_threadsafe(self._ended.set)
+        self._thread.join(30)
+        self._loop.close()
+
+    async def _serve(self, started: threading.Event) -> None:
+        config = App(
+            upstream="azure", endpoint=f"https://127.0.0.1:{self._resource.port}", model="gpt-realtime"
+        )
+        plan = Plan(app=config, state_dir=str(self._folder))
+        application = build(plan, {"AZURE_OPENAI_API_KEY": KEY})
+        application.started = lambda info: self.calls.append(info.call_id)
+
+        async def page(request: web.Request) -> web.Response:
+            return web.Response(text=self._page, content_type="text/html")
+
+        async with listening(build_app(application, [web.get("/page", page)])) as url:
+            self.url = f"{url}/page"
+            started.set()
+            await self._ended.wait()
+
+
+@pytest.fixture
+def trusted(folder: Path, service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate of the resource's stand-in is trusted by this process, too."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "cert.pem"))
+    monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", ssl.create_default_context())
+
+
+@pytest.mark.usefixtures("trusted")
+def test_the_first_page_gets_its_token_from_this_application(folder: Path, service: Running) -> None:
+    with Ours(folder, 0, service) as ours, page_of(folder, ours.url, service) as page:
+        shows(page, "Ephemeral Key Received")
+        shows(page, '"type": "response.output_audio_transcript.done"')
+        shows(page, '"type": "input_audio_buffer.speech_stopped"')
+        text = page.locator("#logContainer").inner_text()
+        assert "response.done" not in text
+        page.locator('button:has-text("Close Session")').click()
+        shows(page, "Session closed.")
+
+
+@pytest.mark.usefixtures("trusted")
+def test_the_second_page_connects_through_this_application(folder: Path, service: Running) -> None:
+    with Ours(folder, 1, service) as ours, page_of(folder, ours.url, service) as page:
+        shows(page, "AI transcript complete: You said: hello there!")
+        # Here the filter is on unless somebody turns it off.
+        assert "Response completed" not in page.locator("#logContainer").inner_text()
+        assert len(ours.calls) == 1
+        page.locator('button:has-text("Close Session")').click()
+        shows(page, "Session closed.")
