@@ -139,6 +139,19 @@ def test_a_call_whose_end_did_not_get_its_own_file_is_complete_all_the_same(tmp_
     assert (meta["status"], meta["end_reason"], meta["last_words"]) == ("complete", "hang-up", "Bom dia")
 
 
+def test_a_call_that_went_on_after_a_restart_is_told_from_its_beginning(tmp_path: Path) -> None:
+    recorded(tmp_path, ended=False)
+    recorder, call = FileRecorder(tmp_path), info()
+    recorder.opened(call)
+    later = SPOKEN.replace(b"item_1", b"item_2").replace(b"Bom dia", b"Adeus")
+    recorder.event("rtc_1", START + 8, "server", later)
+    recorder.closed("rtc_1", START + 9, "hang-up", state(call, "Adeus"))
+    recorder.round(0.0)
+    kept = Kept(packed(tmp_path / "rtc_1").path)
+    assert (kept.meta["status"], kept.meta["ended_at"]) == ("complete", START + 9)
+    assert [line["text"] for line in kept.json("transcript.json")] == ["Bom dia", "Adeus"]
+
+
 def test_a_hosted_call_has_no_sound_and_says_so(tmp_path: Path) -> None:
     recorder, call = FileRecorder(tmp_path), info(upstream="azure")
     recorder.opened(call)

@@ -223,7 +223,9 @@ def test_a_stop_writes_what_came_in_and_leaves_the_call_to_the_next_process(tmp_
     again.opened(info())
     again.event("rtc_1", START + 1, "server", EVENT)
     again.round(0.0)
-    assert len(lines(tmp_path / "rtc_1")) == 2
+    first, resumed, second = lines(tmp_path / "rtc_1")
+    assert (first["at"], second["at"]) == (START, START + 1)
+    assert "resumed" in resumed
 
 
 # ------------------------------------------------------------------------------------ kill -9

@@ -71,10 +71,11 @@ def test_a_torn_line_is_cut_off_when_the_record_goes_on(tmp_path: Path) -> None:
         file.write(b'{"at":2.0,"sender":"ser')
     second = Take(tmp_path / "take", info())
     second.event(event_line(3.0, "server", b'{"type":"b"}'))
-    second.write(disk, 0.0)
+    second.write(disk, 2.5)
     second.release(disk)
     assert (tmp_path / "take/events.jsonl").read_bytes() == (
         b'{"at":1.000,"sender":"server","event":{"type":"a"}}\n'
+        b'{"at":2.500,"resumed":{}}\n'
         b'{"at":3.000,"sender":"server","event":{"type":"b"}}\n'
     )
 

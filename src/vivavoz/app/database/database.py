@@ -51,6 +51,7 @@ class Database:
         self._busy_s = busy_s
         self._waiting = 0
         self._engine: Engine | None = None
+        self._closed = False
         self._thread = ThreadPoolExecutor(1, "database")
 
     @property
@@ -61,8 +62,9 @@ class Database:
         return f"the database {self._url.database} at {self._url.host or 'localhost'}"
 
     async def open(self) -> None:
-        """Connect, and bring the tables up to date. Raises DatabaseError."""
-        await self._on_thread(self._open)
+        """Connect, and bring the tables up to date; the first question does it otherwise. Raises
+        DatabaseError."""
+        await self._on_thread(self._opened)
 
     async def run(self, work: Callable[[Session], T]) -> T:
         """Do ``work`` in one transaction, on the database's thread. Raises DatabaseError; nothing of it is
@@ -70,13 +72,15 @@ class Database:
         return await self._on_thread(lambda: self._transaction(work))
 
     async def close(self) -> None:
-        """What is in line is still done."""
-        if self._engine is not None:
-            await self._on_thread(self._engine.dispose)
-            self._engine = None
-        await asyncio.to_thread(self._thread.shutdown)
+        """What is in line is still done; what comes after it is refused."""
+        if not self._closed:
+            self._closed = True
+            self._thread.submit(self._dispose)
+            await asyncio.to_thread(self._thread.shutdown)
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
+        if self._closed:
+            raise DatabaseError(f"{self.name} is closed")
         if self._waiting >= MAX_WAITING:
             raise DatabaseError(f"{self.name} does not keep up: {self._waiting} questions wait for it")
         self._waiting += 1
@@ -103,7 +107,16 @@ class Database:
                 f"{self.name} needs a driver that is not installed ({error}): pip install 'vivavoz[postgres]'"
             ) from None
 
-    def _open(self) -> None:
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._connected()
+        return self._engine
+
+    def _dispose(self) -> None:
+        if self._engine is not None:
+            self._engine.dispose()
+
+    def _connected(self) -> Engine:
         sqlite = self._url.get_backend_name() == "sqlite"
         if sqlite:
             self._prepare_file()
@@ -122,12 +135,10 @@ class Database:
         except BaseException:
             engine.dispose()
             raise
-        self._engine = engine
+        return engine
 
     def _transaction(self, work: Callable[[Session], T]) -> T:
-        if self._engine is None:
-            raise DatabaseError(f"{self.name} is not open")
-        with Session(self._engine, expire_on_commit=False) as session, session.begin():
+        with Session(self._opened(), expire_on_commit=False) as session, session.begin():
             return work(session)
 
     def _prepare_file(self) -> None:

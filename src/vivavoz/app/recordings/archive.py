@@ -46,7 +46,8 @@ NICENESS = 15
 
 
 class Archive:
-    """``run`` owns everything that goes on; ``recorder`` may be used before and while it runs."""
+    """``run`` owns everything that goes on, and may be run again when it has ended; ``recorder`` can be used
+    all the time."""
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Archive:
         self._problems: dict[str, str] = {}
         self._packing = 0
         self._stop = threading.Event()
-        self._packer = ThreadPoolExecutor(1, "packer", initializer=_yield_to_others)
+        self._packer: ThreadPoolExecutor | None = None
 
     @property
     def problem(self) -> str | None:
@@ -95,6 +96,8 @@ class Archive:
     async def run(self) -> None:
         """Until it is cancelled; what goes on then is continued by the next process."""
         self._loop = asyncio.get_running_loop()
+        self._stop.clear()
+        self._packer = packer = ThreadPoolExecutor(1, "packer", initializer=_yield_to_others)
         try:
             await asyncio.to_thread(self.work.mkdir, mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
@@ -108,7 +111,7 @@ class Archive:
         finally:
             self._stop.set()
             await asyncio.to_thread(self.recorder.stop)
-            await asyncio.to_thread(self._packer.shutdown)
+            await asyncio.to_thread(packer.shutdown)
 
     # ------------------------------------------------------------------------------------ packing
 
@@ -162,6 +165,7 @@ class Archive:
             await self.catalogue.add(_row(packed, file))
             await self._slowly(shutil.rmtree, folder)
         finally:
+            assert self._packer is not None
             self._packer.submit(self._disk.close, held)  # after what the thread may still be doing
         log.info("recording %s is kept: %d bytes", title, packed.size)
         await self.tidy()

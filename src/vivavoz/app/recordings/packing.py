@@ -87,6 +87,7 @@ class _Record(msgspec.Struct):
     event: dict[str, Any] | None = None
     gap: Gap | None = None
     lost: Lost | None = None
+    resumed: dict[str, Any] | None = None
     end: dict[str, Any] | None = None
 
 
@@ -97,6 +98,8 @@ class _Read(msgspec.Struct):
     events: int = 0
     lost: Lost = msgspec.field(default_factory=Lost)
     last_at: float | None = None
+    resumed: bool = False
+    """The application was restarted meanwhile: no observer has seen all of the call."""
     end: tuple[float, str] | None = None
 
 
@@ -122,8 +125,7 @@ def pack(
     info = read_info(folder)
     read = _read_events(folder, info)
     end = _read_end(folder, read)
-    state = end.state if end else read.fold.state
-    read.fold.summarize()
+    state = _state(end, read)
     caller, assistant = folder / "caller.pcm", folder / "assistant.pcm"
     samples = max(track_samples(caller), track_samples(assistant))
     meta = _meta(info, name, read, end, state, notice)
@@ -184,6 +186,7 @@ def _apply(read: _Read, record: _Record) -> None:
     if record.lost is not None:
         read.lost.events += record.lost.events
         read.lost.sound_ms += record.lost.sound_ms
+    read.resumed = read.resumed or record.resumed is not None
     # A record that went on after its end (an observer that had given up) is ended by the last of them.
     read.end = None if record.end is None else (record.at, str(record.end.get("reason", "")))
 
@@ -199,6 +202,18 @@ def _read_end(folder: Path, read: _Read) -> End | None:
     at, reason = read.end
     read.fold.ended(at, reason)
     return End(at=at, reason=reason, state=read.fold.state)
+
+
+def _state(end: End | None, read: _Read) -> CallState:
+    """The observer's, who knows most; the events' where they have more."""
+    read.fold.summarize()
+    if end is None:
+        return read.fold.state
+    if read.resumed:
+        known = {tool.call_id: tool for tool in end.state.tools}
+        tools = [known.get(tool.call_id, tool) for tool in read.fold.state.tools]
+        return msgspec.structs.replace(read.fold.state, tools=tools)
+    return end.state
 
 
 def _meta(info: Info, name: str, read: _Read, end: End | None, state: CallState, notice: str | None) -> Meta:

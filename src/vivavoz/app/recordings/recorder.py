@@ -132,6 +132,7 @@ class FileRecorder:
         self._names.pop(name, None)
 
     def start(self) -> None:
+        self._stopping.clear()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
 
@@ -168,7 +169,8 @@ class FileRecorder:
             with self._lock:
                 if not self._writing:
                     self._wake.clear()
-        self.round(float("inf"))
+        self._synced_at = float("-inf")
+        self.round(time.monotonic())
         for take in self._writing:
             take.release(self._disk)
 

@@ -1,7 +1,7 @@
 """One call's working folder while the call lives.
 
     info.json       who and when (written once)
-    events.jsonl    a line each: {"at", "sender", "event"} | {"at", "gap"} | {"at", "lost"} | {"at", "end"}
+    events.jsonl    a line each: {"at", and one of: "sender" and "event"; "gap"; "lost"; "resumed"; "end"}
     caller.pcm      24 kHz s16le mono; sample n of the call is sample n of the file
     assistant.pcm   the same, as heard
     end.json        the call's final state, when it has one
@@ -101,7 +101,7 @@ class Take:
     def write(self, disk: Disk, now: float) -> None:
         """Everything that came in so far. Raises OSError; what was not written stays, and is tried again."""
         if self._held is None:
-            self._open(disk)
+            self._open(disk, now)
         if self._reported != self.lost:
             self._report_loss(disk, now)
         self._write_lines(disk)
@@ -141,16 +141,19 @@ class Take:
             with contextlib.suppress(OSError):
                 disk.close(file)
 
-    def _open(self, disk: Disk) -> None:
+    def _open(self, disk: Disk, now: float) -> None:
         held = disk.folder(self.folder)
         try:
-            if not (self.folder / "info.json").exists():
+            known = (self.folder / "info.json").exists()
+            if not known:
                 info = Info(take=secrets.token_hex(16), call=self.info)
                 disk.replace(self.folder / "info.json", msgspec.json.encode(info))
             self._events = disk.open(self.folder / "events.jsonl")
             try:
                 self._events_size = whole_lines(self.folder / "events.jsonl")
                 disk.truncate(self._events, self._events_size)
+                if known:
+                    self._append(disk, note_line(now, "resumed", {}))
             except OSError:
                 disk.close(self._events)
                 raise
@@ -211,7 +214,7 @@ def event_line(at: float, sender: str, event: bytes) -> bytes:
     return b'{"at":%.3f,"sender":"%b","event":%b}\n' % (at, sender.encode(), event)
 
 
-def note_line(at: float, kind: Literal["gap", "lost", "end"], value: object) -> bytes:
+def note_line(at: float, kind: Literal["gap", "lost", "resumed", "end"], value: object) -> bytes:
     return b'{"at":%.3f,"%b":%b}\n' % (at, kind.encode(), msgspec.json.encode(value))
 
 
