@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,13 @@ def test_a_hosted_service_may_know_more_than_we_do(file: Path) -> None:
     assert Profiles.load(file).get("a").session["mood"] == "merry"
     with pytest.raises(ProfileError, match="mood"):
         Profiles.load(file, strict=True)
+
+
+def test_what_the_documentation_shows(file: Path) -> None:
+    page = Path(__file__).parents[2] / "docs/profiles.md"
+    shown = re.findall(r"^```toml profiles\n(.*?)^```$", page.read_text(), re.M | re.S)
+    assert len(shown) == 1
+    file.write_text(shown[0])
+    profiles = Profiles.load(file, strict=True)
+    assert [profile.name for profile in profiles] == ["default", "interview"]
+    assert profiles.get("interview").grant["max_seconds"] == 600
