@@ -18,6 +18,7 @@ from vivavoz.call.jobs import JobRunner
 from vivavoz.call.noise import NoiseReducer
 from vivavoz.call.observers import Observers
 from vivavoz.call.preparing import Preparing
+from vivavoz.call.privacy import Privacy
 from vivavoz.call.prompts import Prompts
 from vivavoz.call.rates import TokenRate
 from vivavoz.call.remote_tools import RemoteTools
@@ -152,6 +153,7 @@ class Call:
         self._attached: dict[str, Handle] = {}
         self._count = 0
         self._grant = grant
+        self._privacy = Privacy()
         self._rights: Rights = GrantedRights(grant) if grant is not None else EVERYTHING
         self._changed = changed
         self._rate = rate
@@ -178,7 +180,7 @@ class Call:
 
     def observe(self, transport: ObserverTransport, wants: Observing) -> Attachment:
         """Join an observer's connection to the call."""
-        attached = self._attach(transport, RoleRights(wants.role))
+        attached = self._attach(transport, RoleRights(wants.role, hides=wants.hides))
         if attached.name in self._attached:
             self.observers.joined(attached.name, transport, wants)
         return attached
@@ -310,7 +312,11 @@ class Call:
         if isinstance(input, Received | Asked):
             try:
                 rights.check(input.event)
+                if self._is_main(input.sender):
+                    self._privacy.check(input.event)
             except ProtocolError as error:
+                event_id = input.event.event_id
+                error.event_id = event_id if isinstance(event_id, str) else None
                 return refusal(error, input.sender)
         return input
 
@@ -388,11 +394,14 @@ class Call:
                     self._spoke(effect.event)
             return
         self.observers.sent(effect.event, effect.to is None or self._is_main(effect.to))
+        shown = self._privacy.shown(effect.event)
         for attached in list(self._attached.values()):
             addressed = effect.to is None or effect.to == attached.name
-            observes = attached.transport.kind == "sideband" and self._is_main(effect.to)
-            if addressed or observes:
-                attached.transport.send(effect.event)
+            if attached.transport.kind == "sideband":
+                if addressed or self._is_main(effect.to):
+                    attached.transport.send(effect.event)
+            elif addressed and shown is not None:
+                attached.transport.send(shown)
 
     def _spoke(self, event: AnyServerEvent) -> None:
         match event:

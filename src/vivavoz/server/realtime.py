@@ -49,7 +49,7 @@ async def _session(request: web.Request) -> web.StreamResponse:
 async def _sideband(request: web.Request, call_id: str) -> web.StreamResponse:
     service: Service = request.app[SERVICE]
     await service.auth.require_key(request)
-    wants = observing_of(request.query) if service.extended else Observing()
+    wants = observing_of(request.query) if service.extended else Observing(hides=False)
     found = await find_call(request, call_id)
     if isinstance(found, Elsewhere):
         limits = service.config.limits

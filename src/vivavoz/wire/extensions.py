@@ -32,6 +32,8 @@ class Observing(Fixed, frozen=True):
     after: str | None = None
     tracks: tuple[Track, ...] = ()
     extras: tuple[Extra, ...] = ()
+    hides: bool = True
+    """It may put in items marked ``private``."""
 
 
 class Replayed(Data, tag_field="type", tag="vivavoz.replayed"):

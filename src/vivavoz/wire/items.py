@@ -1,7 +1,8 @@
 """Conversation items and their content parts (Realtime reference, "Conversation items").
 
 The same types travel in both directions. ``object`` is accepted, because clients repeat it, and never sent,
-because the hosted services do not send it.
+because the hosted services do not send it. ``private`` is our own (docs/observers.md): observers may set it,
+and only they are told of such an item.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class Message(Closed, tag_field="type", tag="message"):
     id: str | UnsetType = UNSET
     status: ItemStatus | UnsetType = UNSET
     object: Literal["realtime.item"] | UnsetType = UNSET
+    private: bool | UnsetType = UNSET
 
 
 class FunctionCall(Closed, tag_field="type", tag="function_call"):
@@ -61,6 +63,7 @@ class FunctionCall(Closed, tag_field="type", tag="function_call"):
     id: str | UnsetType = UNSET
     status: ItemStatus | UnsetType = UNSET
     object: Literal["realtime.item"] | UnsetType = UNSET
+    private: bool | UnsetType = UNSET
 
 
 class FunctionCallOutput(Closed, tag_field="type", tag="function_call_output"):
@@ -69,6 +72,7 @@ class FunctionCallOutput(Closed, tag_field="type", tag="function_call_output"):
     id: str | UnsetType = UNSET
     status: ItemStatus | UnsetType = UNSET
     object: Literal["realtime.item"] | UnsetType = UNSET
+    private: bool | UnsetType = UNSET
 
 
 Item = Message | FunctionCall | FunctionCallOutput
