@@ -8,14 +8,18 @@ import errno
 import logging
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 from aiohttp import web
 
 from vivavoz.app.errors import SetupError
+from vivavoz.app.observer.part import Observation
+from vivavoz.app.observer.tools import ToolsError
 from vivavoz.app.page import page_routes
 from vivavoz.app.plan import Plan
-from vivavoz.app.service import build, build_app
+from vivavoz.app.recordings.part import Records
+from vivavoz.app.service import Application, build, build_app
 
 log = logging.getLogger("vivavoz.app")
 
@@ -34,16 +38,38 @@ async def run(
     # It writes requests that are no HTTP down as they came, with keys that may be in them.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     application = build(plan)
-    app = build_app(application, page_routes(offers_to=application.upstream.browser_url) if plan.page else ())
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-    await runner.setup()
-    try:
-        await _listen(runner, plan, context)
-        listening()
-        await ending.wait()
-    finally:
-        await runner.cleanup()
+    async with _observing(application, plan):
+        page = page_routes(offers_to=application.upstream.browser_url) if plan.page else ()
+        runner = web.AppRunner(build_app(application, page), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        try:
+            await _listen(runner, plan, context)
+            listening()
+            await ending.wait()
+        finally:
+            await runner.cleanup()
     log.info("application: ended")
+
+
+@contextlib.asynccontextmanager
+async def _observing(application: Application, plan: Plan) -> AsyncIterator[None]:
+    """Have calls observed and remembered, and recorded where that is configured. Raises SetupError."""
+    if not plan.app.observe:
+        yield
+        return
+    records = Records(plan.app.recordings, application.access, Path(plan.state_dir))
+    await records.open()
+    try:
+        observation = Observation(application, store=records.store, recorder=records.recorder)
+        application.recordings = plan.app.recordings.enabled or any(
+            profile.record for profile in application.profiles
+        )
+        application.parts += [records, observation]
+        yield
+    except ToolsError as error:
+        raise SetupError(f"app.profiles: {error}") from None
+    finally:
+        await records.close()
 
 
 async def _listen(runner: web.AppRunner, plan: Plan, context: ssl.SSLContext | None) -> None:
