@@ -30,6 +30,8 @@ class Access(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Users who may see and steer calls; ``*``: all of them."""
     hosts: tuple[str, ...] = ()
     """Host names it is reached under, besides loopback, where neither a key nor a login protects it."""
+    public_url: str | None = None
+    """The application's address as browsers see it (``https://voice.example.com``); a login needs it."""
     oidc_issuer: str | None = None
     """``https://login.example.com/``; its ``/.well-known/openid-configuration`` is read."""
     oidc_client_id: str | None = None

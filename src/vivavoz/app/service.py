@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from aiohttp import web
 
@@ -22,10 +22,13 @@ from vivavoz.app.errors import SetupError, json_errors, where
 from vivavoz.app.observer.ports import CallInfo
 from vivavoz.app.plan import Plan
 from vivavoz.app.profiles import Profile, ProfileError, Profiles
-from vivavoz.app.secrets import OPERATOR_KEYS, operator_keys
+from vivavoz.app.secrets import OIDC_SECRET, OPERATOR_KEYS, operator_keys, secret
 from vivavoz.app.upstream.build import Built, build_upstream
 from vivavoz.app.upstream.entra import TokenSource
 from vivavoz.app.upstream.port import Abilities, Upstream, UpstreamError
+
+if TYPE_CHECKING:
+    from vivavoz.app.access.oidc import OidcLogin
 
 log = logging.getLogger("vivavoz.app")
 
@@ -179,8 +182,9 @@ def build(
     minutes = config.budgets.minutes_per_day or config.budgets.user_minutes_per_day
     if minutes and not config.observe:
         raise SetupError("app.budgets: minutes are counted by the observer; app.observe is false")
+    login = _oidc(config, environment) if config.access.login == "oidc" else None
     try:
-        access = Access(config, keys=keys, ledger=Ledger(config.budgets))
+        access = Access(config, keys=keys, ledger=Ledger(config.budgets), login=login)
     except ValueError as error:
         raise SetupError(f"app.access.proxies: {error}") from None
     if access.unprotected and plan.socket is None and not is_loopback(plan.host):
@@ -190,6 +194,8 @@ def build(
         )
     application = Application(config, upstream, profiles, access)
     application.parts.append(Entry(application, engines=_engines(upstream)))
+    if login is not None:
+        application.parts.append(login)
     if entra is not None:
         application.parts.append(_Fresh(entra.keep))
     _announce(application)
@@ -230,6 +236,23 @@ class _Fresh:
 
     async def run(self) -> None:
         await self._keep()
+
+
+def _oidc(config: App, environment: Mapping[str, str]) -> OidcLogin:
+    access = config.access
+    for name in ("public_url", "oidc_issuer", "oidc_client_id"):
+        if not getattr(access, name):
+            raise SetupError(f"app.access.{name}: login 'oidc' needs it")
+    try:
+        from vivavoz.app.access.oidc import OidcLogin
+        from vivavoz.app.access.provider import Provider
+    except ImportError as error:
+        raise SetupError("login 'oidc' needs the package authlib: pip install 'vivavoz[login]'") from error
+    client_secret = secret(environment, OIDC_SECRET)
+    provider = Provider(access.oidc_issuer or "", access.oidc_client_id or "", client_secret)
+    return OidcLogin(
+        provider, public_url=access.public_url or "", claim=access.oidc_user_claim, seal=client_secret
+    )
 
 
 def _engines(upstream: Built) -> Callable[[], Any] | None:
