@@ -131,6 +131,23 @@ async def test_a_flush_says_what_was_heard() -> None:
         assert sink.played == []
 
 
+async def test_a_monitor_is_told_of_what_leaves_and_of_no_silence() -> None:
+    async with Wire() as wire:
+        peer = MiniPeer(wire, RecordingSink())
+        peer.connect()
+        heard: list[bytes] = []
+        peer.call.monitor(heard.append)
+        peer.call.tick(wire.now, 0)
+        peer.call.write(sound := tone(60), "a")
+        peer.call.end("a")
+        for _ in range(2):
+            peer.call.tick(wire.now, 0)
+        peer.call.monitor(None)
+        for _ in range(2):
+            peer.call.tick(wire.now, 0)
+        assert b"".join(heard) == sound[: 2 * 960]
+
+
 async def test_the_playout_is_bounded() -> None:
     async with Wire(MediaConfig(playout_ms=1000)) as wire:
         peer = MiniPeer(wire, RecordingSink())

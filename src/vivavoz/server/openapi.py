@@ -21,6 +21,7 @@ from vivavoz.server import beta, calls, client_secrets, cors, health, listing, r
 from vivavoz.server.service import Service
 from vivavoz.wire import rest
 from vivavoz.wire.client_events import ClientEvent
+from vivavoz.wire.extensions import ExtensionEvent
 from vivavoz.wire.grants import Grant
 from vivavoz.wire.options import AnyPatch
 from vivavoz.wire.server_events import ServerEvent
@@ -40,6 +41,7 @@ _UNIONS: dict[str, Any] = {
     "ClientEvent": ClientEvent,
     "ServerEvent": ServerEvent,
     "SessionRequest": AnyPatch,
+    "ExtensionEvent": ExtensionEvent,
     "TranslationClientEvent": TranslationClientEvent,
     "TranslationServerEvent": TranslationServerEvent,
 }
@@ -219,9 +221,16 @@ def _operations(strict: bool) -> dict[Handler, Json]:
         },
         realtime.connect: {
             "summary": "Open a session over a WebSocket, or, with `call_id`, join a call as an observer.",
-            "parameters": _query("model", "deployment", "intent", "call_id"),
+            "parameters": [
+                *_query("model", "deployment", "intent", "call_id"),
+                *([] if strict else _OBSERVING),
+            ],
             "responses": {"101": {"description": "Events, from here on."}, **failures(404, 426, 429, 503)},
-            "x-websocket": {"subprotocol": "realtime", **_EVENTS},
+            "x-websocket": {
+                "subprotocol": "realtime",
+                **_EVENTS,
+                **({} if strict else {"x-vivavoz-extension": _ref("ExtensionEvent")}),
+            },
         },
         **_translations(failures),
         cors.preflight: {
@@ -249,6 +258,16 @@ def _operations(strict: bool) -> dict[Handler, Json]:
 
 _EXTENSION: Json = {"x-vivavoz-extension": True}
 """On what the hosted services have not."""
+_OBSERVING: list[Json] = [
+    {"name": name, "in": "query", "description": what, "schema": schema, "x-vivavoz-extension": True}
+    for name, what, schema in (
+        ("role", "What an observer may send.", {"enum": ["listen", "coach", "control"]}),
+        ("after", "Replay what came after this event, or from the `start`.", {"type": "string"}),
+        ("audio", "Whose sound an observer hears.", {"enum": ["both", "input", "output"]}),
+        ("extras", "What else it is told: `timings`, `participants`, with a comma.", {"type": "string"}),
+    )
+]
+"""Of the sideband; docs/observers.md."""
 _WAIT: Json = {
     "name": "wait",
     "in": "query",
