@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -280,6 +280,21 @@ async def test_tokens_are_counted_as_the_model_counts_them(engines: EmbeddedEngi
     # More texts than are counted one by one share what their neighbours have together.
     many = await engines.llm.count(items[:2] * 100, options)
     assert sum(many.items) == pytest.approx(100 * sum(counted.items[:2]), rel=0.1)
+
+
+async def test_what_a_truncation_has_left_need_not_be_read_again(engines: EmbeddedEngines) -> None:
+    if engines.llm is None:
+        pytest.skip("no language model")
+    roles: tuple[Literal["user", "assistant"], ...] = ("user", "assistant")
+    items = [
+        Message(role=roles[n % 2], content=[InputText(text=f"The truncated number {n} comes after {n - 1}.")])
+        for n in range(21)
+    ]
+    options = ReplyOptions(model="gpt-realtime", instructions="Keep to the numbers.", max_output_tokens=2)
+    used = []
+    for given in (items, items[4:]):
+        used += [delta async for delta in engines.llm.reply(given, options) if isinstance(delta, Usage)]
+    assert used[1].cached_tokens > used[1].input_tokens * 0.8
 
 
 async def test_a_killed_language_model_fails_the_reply_and_answers_the_next(

@@ -28,6 +28,12 @@ from vivavoz.wire.items import Item
 _BATCH = 64
 """Prompt tokens computed in one go: between two of them a reply can be cancelled and others get a turn."""
 _CACHE_MB = 256
+_REUSED = 32
+"""Tokens in a row that are worth moving in a cached prompt: behind what a truncation has left out, the rest
+need not be read again."""
+_ALIKE = 0.005
+"""The share of a prompt that must stand at the beginning of a cached one for that: short instructions before
+a long conversation."""
 
 
 class LlamaLlm:
@@ -68,6 +74,8 @@ class LlamaLlm:
         params.n_parallel = self._parallel
         params.n_batch = params.n_ubatch = _BATCH
         params.cache_ram_mib = _CACHE_MB
+        params.n_cache_reuse = _REUSED
+        params.slot_prompt_similarity = _ALIKE
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._threads
         params.verbosity = -1  # its log would hold what is said
         params.ui = params.endpoint_slots = params.endpoint_props = False
