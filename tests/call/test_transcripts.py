@@ -11,6 +11,7 @@ from tests.call.sounds import silence, voice
 from tests.call.test_call import play
 from tests.call.transports import FakeTransport
 from vivavoz.call.registry import CallRegistry
+from vivavoz.engines.ports import SttOptions, Transcript
 from vivavoz.engines.scripted import ScriptedEngines
 from vivavoz.engines.scripted.script import Script
 from vivavoz.wire.codec import decode_client_event
@@ -76,3 +77,36 @@ def test_a_session_may_not_begin_with_what_its_recogniser_cannot_give() -> None:
         assert (refused.value.code, refused.value.param) == ("invalid_value", "include")
 
     play(scene, engines=Unsure())
+
+
+def test_what_is_said_of_the_transcription_reaches_the_recogniser() -> None:
+    asked: list[SttOptions] = []
+
+    class Engines(ScriptedEngines):
+        def for_call(self) -> Any:
+            view = super().for_call()
+
+            class Stt:
+                gives_logprobs = True
+
+                async def transcribe(self, audio: Any, options: SttOptions) -> Any:
+                    asked.append(options)
+                    async for _ in audio:
+                        pass
+                    yield Transcript("Hi.", final=True)
+
+            view.stt = Stt()
+            return view
+
+    async def scene(calls: CallRegistry) -> None:
+        client = FakeTransport().join(calls.open(session(), "gpt-realtime"))
+        transcription = {"model": "m", "language": "pt", "prompt": "names"}
+        client.say(
+            "session.update",
+            session={"type": "realtime", "audio": {"input": {"transcription": transcription}}},
+        )
+        client.speak(silence(300) + voice(900) + silence(600))
+        await client.until("conversation.item.input_audio_transcription.completed")
+
+    play(scene, engines=Engines())
+    assert asked == [SttOptions(model="m", language="pt", prompt="names", logprobs=True)]
