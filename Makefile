@@ -5,6 +5,7 @@
 #   make test     setup, the test tools, every check and the whole suite
 #   make check    ruff, mypy, import contracts, task ownership
 #   make fuzz     a million events and offers that nobody has tried yet   (FUZZ=100000 for fewer)
+#   make mutate   takes out each line that applies a member of the protocol, and sees its test fail
 #   make bench    the measurements behind the defaults
 #   make clean    remove what the above made (never downloaded models)
 
@@ -18,7 +19,7 @@ VENV := .venv
 BIN  := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-setup check fuzz bench clean
+.PHONY: help setup serve test test-setup check fuzz mutate bench clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -47,6 +48,9 @@ test: test-setup
 
 fuzz: test-setup
 	@VIVAVOZ_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
+
+mutate: test-setup
+	@$(BIN)/python scripts/mutate.py $(ARGS)
 
 bench: setup
 	@$(BIN)/python -m bench $(ARGS)

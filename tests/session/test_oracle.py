@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import re
+import tomllib
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from openai.types.realtime import RealtimeResponseCreateParams, RealtimeSessionCreateRequest
+from openai.types.realtime import (
+    AudioTranscription,
+    RealtimeResponseCreateParams,
+    RealtimeSessionCreateRequest,
+)
+from openai.types.realtime.realtime_audio_input_turn_detection import SemanticVad, ServerVad
 from pydantic import ValidationError
 
 from tests.session import oracle
@@ -19,16 +24,9 @@ from vivavoz.wire.options import SessionPatch
 from vivavoz.wire.responses import ResponsePatch
 from vivavoz.wire.server_events import ServerEvent
 
-PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
-ROW = re.compile(r"^\| `([^`]+)` \| (yes|no|echoed) \| (.*?) ?\|$", re.MULTILINE)
-
-
-def table(heading: str) -> dict[str, tuple[str, str]]:
-    """State and remarks of every row under a heading."""
-    section = PAGE.read_text().split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    rows = ROW.findall(section)
-    assert len(rows) == len([line for line in section.splitlines() if line.startswith("| `")])
-    return {name: (state, remarks) for name, state, remarks in rows}
+TABLES: dict[str, dict[str, dict[str, Any]]] = tomllib.loads(
+    (Path(__file__).parents[2] / "docs" / "compatibility.toml").read_text()
+)
 
 
 @pytest.mark.parametrize(
@@ -41,28 +39,40 @@ def table(heading: str) -> dict[str, tuple[str, str]]:
 def test_every_event_of_the_sdk_is_there_or_its_absence_is_explained(
     heading: str, union: dict[str, Any], ours: Any
 ) -> None:
-    rows = table(heading)
+    rows = TABLES[heading]
     assert set(rows) == set(union)
-    assert {name for name, (state, _) in rows.items() if state == "yes"} == {
+    assert {name for name, row in rows.items() if row["state"] == "applied"} == {
         tag_of(kind) for kind in get_args(ours)
     }
-    assert all(remarks for state, remarks in rows.values() if state == "no")
+    assert all(row["remarks"] for row in rows.values() if row["state"] != "applied")
 
 
-def test_every_member_of_the_session_is_accounted_for() -> None:
-    rows = table("Session")
-    top = {name.split(".")[0] for name in rows}
-    assert top == set(RealtimeSessionCreateRequest.model_fields)
-    refused = {name for name, (state, _) in rows.items() if state == "no"}
-    known = {"type", *SessionPatch.__struct_fields__}
-    assert top - known == refused
+@pytest.mark.parametrize(
+    ("heading", "theirs", "ours"),
+    [
+        ("Session", RealtimeSessionCreateRequest, SessionPatch),
+        ("`response.create`", RealtimeResponseCreateParams, ResponsePatch),
+    ],
+)
+def test_every_member_that_can_be_set_is_accounted_for(heading: str, theirs: Any, ours: Any) -> None:
+    """Down to the last member of what is in them: of the tools, and what is free, their own pages speak."""
+    rows = TABLES[heading]
+    assert {name.partition(".")[0] for name in rows} == set(theirs.model_fields)
+    applied = {name.partition(".")[0] for name, row in rows.items() if row["state"] == "applied"}
+    assert applied <= {"type", *ours.__struct_fields__}
 
 
-def test_every_member_of_a_response_request_is_accounted_for() -> None:
-    rows = table("`response.create`")
-    assert set(rows) == set(RealtimeResponseCreateParams.model_fields)
-    refused = {name for name, (state, _) in rows.items() if state == "no"}
-    assert set(rows) - set(ResponsePatch.__struct_fields__) == refused
+@pytest.mark.parametrize(
+    ("path", "theirs"),
+    [
+        ("audio.input.transcription", AudioTranscription),
+        ("audio.input.turn_detection", ServerVad),
+        ("audio.input.turn_detection", SemanticVad),
+    ],
+)
+def test_every_member_within_is_accounted_for(path: str, theirs: Any) -> None:
+    known = {name.rpartition(".")[2] for name in TABLES["Session"] if name.rpartition(".")[0] == path}
+    assert set(theirs.model_fields) - {"type"} <= known
 
 
 # ------------------------------------------------------------------------------------- does it see anything?
