@@ -19,7 +19,9 @@ NAMES = {
     "noise": "what noise reduction costs and takes away",
     "stalls": "pacing of calls while engine processes are killed and stopped",
     "memory": "memory over 200 calls",
+    "observers": "what an observer costs a call",
     "app": "what the application adds to the service behind it",
+    "observed": "what observing and recording calls costs",
     "startup": "from the command to a page, and to ready",
 }
 
