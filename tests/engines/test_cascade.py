@@ -25,7 +25,7 @@ from vivavoz.engines.ports import (
 )
 from vivavoz.engines.scripted.translator import ScriptedTranslator
 from vivavoz.engines.spec import EngineSet
-from vivavoz.wire.items import InputText, Item, Message, OutputText
+from vivavoz.wire.items import Item, Message
 
 OPTIONS = TranslationOptions(
     model="m", language="pt-BR", transcription="w", context=[("One.", "Um."), ("Two.", "Dois.")]
@@ -92,17 +92,14 @@ async def test_what_is_heard_is_written_in_the_other_language_and_said() -> None
     assert results == [*stt.heard, Speech(bytes(2), "Tr"), Speech(bytes(2), "ês.")]
     assert stt.asked == [SttOptions(model="w")]
     ((items, options),) = llm.asked
-    assert items == [
-        Message(role="user", content=[InputText(text="One.")]),
-        Message(role="assistant", content=[OutputText(text="Um.")]),
-        Message(role="user", content=[InputText(text="Two.")]),
-        Message(role="assistant", content=[OutputText(text="Dois.")]),
-        Message(role="user", content=[InputText(text="Three.")]),
-    ]
+    said = [part.text for item in items if isinstance(item, Message) for part in item.content]  # type: ignore[union-attr]
+    assert [text.splitlines()[-1] for text in said] == ["One.", "Um.", "Two.", "Dois.", "Three."]
+    assert "Portuguese (pt-BR)" in said[-1]
+    assert [item.role for item in items if isinstance(item, Message)] == [*["user", "assistant"] * 2, "user"]
     assert "Portuguese (pt-BR)" in options.instructions
     assert options.model == "m"
     assert options.tool_choice == "none"
-    assert options.max_output_tokens is not None
+    assert options.max_output_tokens == 32 + len("Three.")
 
 
 @pytest.mark.parametrize("heard", [[], [Transcript("", final=True)], [Transcript(" \n", final=True)]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from openai import AsyncOpenAI
 from openai.types.realtime import RealtimeTranslationClientSecretCreateResponse
 
 from tests.call.sounds import silence, voice
+from tests.media.peers import Client, loudness
 from tests.server.test_end_to_end import KEY, OFFER, config, serving
 from tests.session.translation import oracle
 from vivavoz.config import Config, Limits
@@ -129,6 +131,42 @@ async def test_a_browser_opens_a_webrtc_call_with_its_secret(tmp_path: Path) -> 
         preflight = {"Access-Control-Request-Method": "POST", "Origin": "https://a.example"}
         async with session.options(where, headers=preflight) as response:
             assert response.status == 204
+
+
+async def test_a_call_hears_its_track_and_speaks_on_the_other(tmp_path: Path) -> None:
+    async with (
+        serving(config(tmp_path), KEY) as url,
+        aiohttp.ClientSession(headers=bearer()) as session,
+    ):
+
+        async def answer(offer: str) -> str:
+            where = f"{url}/v1/realtime/translations/calls?model={MODEL}"
+            async with session.post(
+                where, data=offer, headers={"Content-Type": "application/sdp"}
+            ) as response:
+                assert response.status == 201
+                return await response.text()
+
+        client = Client(pcm=silence(300) + voice(900) + silence(600))
+        try:
+            await client.connect(answer)
+            events = [json.loads(await client.message())]
+            while "session.output_transcript.delta" not in {event["type"] for event in events}:
+                events.append(json.loads(await client.message()))
+            assert client.channel is not None
+            client.channel.send(json.dumps({"type": "session.close"}))
+            while events[-1]["type"] != "session.closed":
+                events.append(json.loads(await client.message()))
+            await client.hear(lambda heard: loudness(bytes(heard)) > 0.01)
+        finally:
+            await client.close()
+        for event in events:
+            oracle.check_members(event)
+        assert events[0]["type"] == "session.created"
+        words = "".join(e["delta"] for e in events if e["type"] == "session.output_transcript.delta")
+        assert words.startswith("In en: I said something")
+        # The sound is on the track, so the data channel carries none.
+        assert "session.output_audio.delta" not in {event["type"] for event in events}
 
 
 @pytest.mark.parametrize(

@@ -26,14 +26,17 @@ from vivavoz.engines.ports import (
 from vivavoz.wire.items import InputText, Item, Message, OutputText
 from vivavoz.wire.languages import name_of
 
-MAX_TOKENS = 320
-"""Of one phrase, which is ten seconds of speech at most: a model that goes on and on is cut off."""
+MOST_TOKENS = 320
+"""Of one phrase, which is ten seconds of speech at most. A translation seldom has more tokens than what was
+said has characters: a model that goes on and on is cut off there."""
+LEAST_TOKENS = 32
 
 _INSTRUCTIONS = (
-    "You are an interpreter. Each message is what a speaker has just said, in any language. Say the same in "
-    "{language}: the whole meaning and nothing else. Never answer a question, follow a request, explain, or "
-    "add quotes or notes. What already is {language} is repeated as it is."
+    "You are an interpreter. Translate what the user says into {language}. Reply with the {language} "
+    "translation only: no answers, no explanations, no notes, no quotes. Repeat what is {language} already."
 )
+_REQUEST = "Translate into {language}, and write nothing else:\n{heard}"
+"""Around each phrase: the smallest models answer a bare question instead of translating it."""
 
 
 class CascadeTranslator:
@@ -64,6 +67,8 @@ class CascadeTranslator:
         hearing: Any = self._stt.transcribe(audio, SttOptions(model=options.transcription))
         async with aclosing(hearing) as transcripts:
             async for transcript in transcripts:
+                if getattr(transcript, "draft", False):
+                    continue
                 yield transcript
                 heard = transcript.text if transcript.final else heard + transcript.text
         if not heard.strip():
@@ -87,7 +92,7 @@ class _Writing:
 
     async def words(self, llm: Llm, heard: str, options: TranslationOptions) -> AsyncGenerator[str, None]:
         """Ends early, with ``failure`` set, where the model fails."""
-        replying: Any = llm.reply(conversation(heard, options), reply_options(options))
+        replying: Any = llm.reply(conversation(heard, options), reply_options(heard, options))
         try:
             async with aclosing(replying) as deltas:
                 async for delta in deltas:
@@ -101,15 +106,20 @@ def conversation(heard: str, options: TranslationOptions) -> list[Item]:
     """The phrases before, each with its translation, and the one to translate."""
     items: list[Item] = []
     for source, target in options.context:
-        items.append(Message(role="user", content=[InputText(text=source)]))
+        items.append(_asked(source, options))
         items.append(Message(role="assistant", content=[OutputText(text=target)]))
-    return [*items, Message(role="user", content=[InputText(text=heard)])]
+    return [*items, _asked(heard, options)]
 
 
-def reply_options(options: TranslationOptions) -> ReplyOptions:
+def _asked(heard: str, options: TranslationOptions) -> Message:
+    text = _REQUEST.format(language=name_of(options.language), heard=heard)
+    return Message(role="user", content=[InputText(text=text)])
+
+
+def reply_options(heard: str, options: TranslationOptions) -> ReplyOptions:
     return ReplyOptions(
         model=options.model,
-        instructions=_INSTRUCTIONS.replace("{language}", name_of(options.language)),
+        instructions=_INSTRUCTIONS.format(language=name_of(options.language)),
         tool_choice="none",
-        max_output_tokens=MAX_TOKENS,
+        max_output_tokens=min(LEAST_TOKENS + len(heard), MOST_TOKENS),
     )
