@@ -171,3 +171,26 @@ async def test_two_workers_are_asked_in_turn_and_one_that_is_gone_is_passed_over
     finally:
         await upstream.close()
         await runner.cleanup()
+
+
+async def test_a_strict_service_of_our_own_is_spoken_to_as_azure_is(
+    stand_in: StandIn, tmp_path: Path
+) -> None:
+    runner = web.AppRunner(stand_in.app(), access_log=None)
+    await runner.setup()
+    here = str(tmp_path / "here.sock")
+    await web.UnixSite(runner, here).start()
+    service = Service(sockets=(here,), key=UPSTREAM_KEY, strict_azure=True)
+    upstream = build(Plan(state_dir=str(tmp_path), service=service), {}).upstream
+    try:
+        assert (await upstream.connect(OFFER, {"type": "realtime"}, filtered="on", grant=None)).call_id
+        assert [each.path for each in stand_in.asked] == [
+            "/openai/v1/realtime/client_secrets",
+            "/openai/v1/realtime/calls",
+        ]
+        assert stand_in.asked[1].headers["Content-Type"] == "application/sdp"
+        assert upstream.browser_url == "/openai/v1/realtime/calls"
+        assert not upstream.abilities.binds_filter
+    finally:
+        await upstream.close()
+        await runner.cleanup()

@@ -10,6 +10,7 @@ from vivavoz.app.database.tables import Call
 from vivavoz.app.observer.ports import CallInfo, Observed
 
 MAX_LIVE = 10_000
+MAX_ENDED = 50_000
 KEPT_S = 7 * 86400.0
 """How long an ended call is remembered."""
 
@@ -68,6 +69,21 @@ class DatabaseCallStore:
                 )
                 for call in session.scalars(found)
             ]
+
+        return await self._database.run(work)
+
+    async def ended_since(self, at: float) -> list[tuple[str, float, float]]:
+        """User, start and end of the calls that ended later than ``at``; of too many, the newest."""
+        found = (
+            sa.select(Call.user, Call.started_at, Call.ended_at)
+            .where(Call.ended_at > at)
+            .order_by(Call.ended_at.desc())
+            .limit(MAX_ENDED)
+        )
+
+        def work(session: Session) -> list[tuple[str, float, float]]:
+            rows = session.execute(found)
+            return [(user, started, ended) for user, started, ended in rows if ended is not None]
 
         return await self._database.run(work)
 

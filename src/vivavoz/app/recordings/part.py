@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from aiohttp import web
 
 from vivavoz.app.access import Access
+from vivavoz.app.access.ledger import DAY_S
 from vivavoz.app.database import Database, DatabaseCallStore, DatabaseError, database_url
 from vivavoz.app.errors import SetupError
 from vivavoz.app.observer.ports import CallStore, Recorder
@@ -24,7 +26,8 @@ class Records:
         """Touches nothing yet. Raises SetupError for what is configured wrongly."""
         try:
             self._database = Database(database_url(config.database, state_dir))
-            self.store: CallStore = DatabaseCallStore(self._database)
+            self._calls = DatabaseCallStore(self._database)
+            self.store: CallStore = self._calls
             self.archive = Archive(config, state_dir=state_dir, database=self._database, calls=self.store)
         except (DatabaseError, ValueError) as error:
             raise SetupError(str(error)) from None
@@ -32,9 +35,12 @@ class Records:
         self._access = access
 
     async def open(self) -> None:
-        """Look whether the database can be used, and bring it up to date. Raises SetupError."""
+        """Look whether the database can be used, and bring it up to date; count the minutes that callers had
+        in the last day. Raises SetupError."""
         try:
             await self._database.open()
+            for call in await self._calls.ended_since(time.time() - DAY_S):
+                self._access.ledger.used(*call)
         except DatabaseError as error:
             await self._database.close()
             raise SetupError(str(error)) from None
