@@ -350,7 +350,7 @@ class World:
             case "speech":
                 happened = inputs.Synthesized(job=job, pcm=bytes(960 * b), text=text)
             case "words":
-                happened = inputs.Transcribed(job=job, text=text, final=False)
+                happened = inputs.Transcribed(job=job, text=text, final=False, draft=b % 3 == 0)
             case "transcript":
                 happened = inputs.Transcribed(job=job, text=text, final=True)
             case "judged":

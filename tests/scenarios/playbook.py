@@ -25,6 +25,7 @@ What happens (every effect of it must be listed before the next one)::
     job 2 finishes max_output_tokens                RepliedFinish
     job 3 speaks 500ms "Hello"                      Synthesized
     job 1 hears "Hel" / job 1 heard "Hello"         Transcribed, growing / final
+    job 1 drafts "Hello"                            Transcribed, what it would be if no more were said
     job 1 heard "Hello" '{segments: [...]}'         the same, with more members
     job 4 judges 0.9                                Judged
     job 5 lists '[{name: add, input_schema: {}}]'   ToolsListed
@@ -156,6 +157,8 @@ def show(effect: effects.Effect) -> Shown:
             return Shown(f"<{to}" if to else "<", name, members)
         case effects.StartJob(job=job, task=task):
             return Shown("!", type(task).__name__.lower(), {"job": job, **_plain(task)})
+        case effects.Prepare(reply=reply):
+            return Shown("!", "prepare", _plain(reply))
         case effects.FeedText(job=job, text=text):
             return Shown("!", "feed", {"job": job, "text": text})
         case effects.FinishJob(job=job):
@@ -384,8 +387,9 @@ def _result(job: str, verb: str, *words: str) -> inputs.Input:
             return inputs.RepliedFinish(job=number, reason=reason)  # type: ignore[arg-type]
         case "speaks", (length, text):
             return inputs.Synthesized(job=number, pcm=bytes(ms(length) * BYTES_PER_MS), text=text)
-        case (("hears" | "heard"), (text, *more)):
+        case (("hears" | "heard" | "drafts"), (text, *more)):
             members = {"what": "Transcribed", "job": number, "text": text, "final": verb == "heard"}
+            members["draft"] = verb == "drafts"
             for mapping in more:
                 members |= yaml.safe_load(mapping)
             return msgspec.convert(members, inputs.Transcribed)

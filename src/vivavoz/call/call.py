@@ -366,6 +366,9 @@ class Call:
                 self._send(effect)
             case effects.StartJob():
                 self._start(jobs, effect)
+            case effects.Prepare():
+                if self._preparing is not None:
+                    self._preparing.read(effect.reply)
             case effects.FeedAudio():
                 jobs.feed(effect.job, effect.pcm)
             case effects.FeedText():

@@ -263,6 +263,7 @@ def _input(job: int, result: Any) -> Input:
                 final=result.final,
                 logprobs=result.logprobs,
                 segments=result.segments,
+                draft=result.draft,
             )
         case ToolCallDelta():
             return RepliedCall(job=job, index=result.index, name=result.name, arguments=result.arguments)

@@ -1,7 +1,8 @@
-"""Letting the language model read a session's instructions before anybody speaks.
+"""Letting the language model read ahead: a session's instructions before anybody speaks, and what the caller
+has said before it is sure that this was all.
 
 A small model on a CPU reads some seventy tokens a second: instructions it has not seen would delay the first
-answer by seconds. Nothing depends on this: it may fail, or never be done.
+answer by seconds, a question by a quarter of one. Nothing depends on this: it may fail, or never be done.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Preparing:
         self._task: asyncio.Task[None] | None = None
         self._options: SessionOptions | None = None
         self._read: tuple[Any, ...] | None = None
+        self._reply: Reply | None = None
 
     def follow(self, options: SessionOptions | TranslationOptions) -> None:
         """Cheap where nothing has changed that the model would read."""
@@ -41,26 +43,34 @@ class Preparing:
         if read == self._read:
             return
         self._read = read
+        # What MCP servers offer is not known yet.
+        offered = offer({}, options.tools, options.tool_choice, asking=True)
+        self.read(
+            Reply(
+                items=[],
+                model=options.model,
+                instructions=options.instructions,
+                tools=offered.functions,
+                tool_choice=offered.choice,
+                max_output_tokens=None,
+            )
+        )
+
+    def read(self, reply: Reply) -> None:
+        """What the model may be asked; what it was reading before is given up."""
+        if reply == self._reply or not hasattr(self._llm, "prepare"):
+            return
+        self._reply = reply
         self.cancel()
-        self._task = self._group.create_task(self._prepare(options))
+        self._task = self._group.create_task(self._prepare(reply))
 
     def cancel(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
-    async def _prepare(self, options: SessionOptions) -> None:
-        # What MCP servers offer is not known yet.
-        offered = offer({}, options.tools, options.tool_choice, asking=True)
-        nothing_said = Reply(
-            items=[],
-            model=options.model,
-            instructions=options.instructions,
-            tools=offered.functions,
-            tool_choice=offered.choice,
-            max_output_tokens=None,
-        )
+    async def _prepare(self, reply: Reply) -> None:
         try:
-            await self._llm.prepare(reply_options(nothing_said))
+            await self._llm.prepare(reply.items, reply_options(reply))
         except EngineError as error:
             log.debug("the model is not prepared: %s", error.code)
         except Exception:

@@ -103,6 +103,9 @@ class Transcript(msgspec.Struct, frozen=True):
     final: bool = False
     logprobs: list[LogProb] | None = None
     """Of the tokens of ``text``, where they were asked for."""
+    draft: bool = False
+    """``text`` is what the whole would be if the caller said no more. The next one may be quite another; it
+    is told to nobody, and lets the language model read ahead."""
     segments: list[Segment] = []
     """With the final text: who said what, where the engine tells speakers apart."""
 
@@ -202,11 +205,11 @@ class Counts(Protocol):
 
 @runtime_checkable
 class Prepares(Protocol):
-    """What an ``Llm`` may be as well: one that reads a session's instructions ahead of the first reply."""
+    """What an ``Llm`` may be as well: one that reads ahead what it may be asked."""
 
-    async def prepare(self, options: ReplyOptions) -> None:
-        """Read ``instructions`` and ``tools`` now, so that the first reply need not. Worth calling whenever
-        they change (a small model on a CPU reads about 70 tokens a second); cancel it when they change again.
+    async def prepare(self, items: Sequence[Item], options: ReplyOptions) -> None:
+        """Read ``instructions``, ``tools`` and ``items`` now, so that a reply to them, or to what begins with
+        them, need not (a small model on a CPU reads about 70 tokens a second). Cancel it when they change.
         Raises EngineError, which nobody need care about."""
         ...
 

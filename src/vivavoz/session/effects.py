@@ -112,6 +112,13 @@ class StartJob(Fixed, frozen=True, tag_field="what", tag=True):
     owner: str = ""
 
 
+class Prepare(Fixed, frozen=True, tag_field="what", tag=True):
+    """The model may be asked this next: let it read ahead. The newest is all that counts, and none of them is
+    owed anything."""
+
+    reply: Reply
+
+
 class FeedAudio(Fixed, frozen=True, tag_field="what", tag=True):
     job: int
     pcm: bytes
@@ -158,5 +165,16 @@ class HangUp(Fixed, frozen=True, tag_field="what", tag=True):
 
 
 Effect = (
-    Send | Score | StartJob | FeedAudio | FeedText | FinishJob | CancelJob | EndAudio | Flush | Spend | HangUp
+    Send
+    | Score
+    | StartJob
+    | Prepare
+    | FeedAudio
+    | FeedText
+    | FinishJob
+    | CancelJob
+    | EndAudio
+    | Flush
+    | Spend
+    | HangUp
 )

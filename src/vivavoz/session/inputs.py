@@ -60,13 +60,15 @@ class Judged(Fixed, frozen=True, tag_field="what", tag=True):
 
 class Transcribed(Fixed, frozen=True, tag_field="what", tag=True):
     """Words heard; ``final`` text is the whole transcript, the others append. ``logprobs``: of its tokens;
-    ``segments``: who said what of the whole."""
+    ``segments``: who said what of the whole. A ``draft`` is what the whole would be if the caller said no
+    more; the next one may be quite another."""
 
     job: int
     text: str
     final: bool
     logprobs: list[LogProb] | None = None
     segments: list[Segment] = []
+    draft: bool = False
 
 
 class Counted(Fixed, frozen=True, tag_field="what", tag=True):

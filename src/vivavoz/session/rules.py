@@ -26,7 +26,7 @@ from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan, Stage
 from vivavoz.session.response import MAX_ROUNDS, Response
 from vivavoz.session.state import Idle, Spoke, State
-from vivavoz.session.tools import key_of, mcp_tools, offer
+from vivavoz.session.tools import Target, key_of, mcp_tools, offer
 from vivavoz.session.turn import padding_samples
 from vivavoz.session.usage import usage_of
 from vivavoz.wire.base import replace
@@ -233,23 +233,8 @@ def begin(state: State, out: Output, response: Response) -> None:
         code, message = entry.failure
         fail(state, out, response, code, message)
         return
-    offered = offer(
-        state.servers,
-        plan.tools if response.rounds < MAX_ROUNDS else [],
-        # A tool that had to be used has been.
-        plan.tool_choice if response.rounds == 0 or plan.tool_choice == "none" else "auto",
-        asking=response.conversation_id is not None,
-    )
-    response.targets = offered.targets
-    reply = Reply(
-        items=[],
-        model=plan.model,
-        instructions=plan.instructions,
-        tools=offered.functions,
-        tool_choice=offered.choice,
-        max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
-        parallel_tool_calls=plan.parallel,
-        effort=plan.effort,
+    reply, response.targets = preface(
+        state, plan, response.rounds, asking=response.conversation_id is not None
     )
     match context.fit(state, response, reply):
         case context.TooLong(message=message):
@@ -271,6 +256,29 @@ def begin(state: State, out: Output, response: Response) -> None:
     speech = Synthesize(voice=voice_name(plan.voice), speed=plan.speed)
     task = Converse(reply=reply, speech=speech, audio=audio)
     response.job = state.jobs.start(out, Kind.REPLY, response.id, task)
+
+
+def preface(state: State, plan: Plan, rounds: int, *, asking: bool) -> tuple[Reply, dict[str, Target]]:
+    """What stands before the items: instructions and tools, and where calls of those tools go. ``asking``:
+    whether the user can be asked to approve a call."""
+    offered = offer(
+        state.servers,
+        plan.tools if rounds < MAX_ROUNDS else [],
+        # A tool that had to be used has been.
+        plan.tool_choice if rounds == 0 or plan.tool_choice == "none" else "auto",
+        asking=asking,
+    )
+    reply = Reply(
+        items=[],
+        model=plan.model,
+        instructions=plan.instructions,
+        tools=offered.functions,
+        tool_choice=offered.choice,
+        max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
+        parallel_tool_calls=plan.parallel,
+        effort=plan.effort,
+    )
+    return reply, offered.targets
 
 
 def _listing(state: State, plan: Plan) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoz.session import context, inputs, mcp, requests, rules, transcripts
+from vivavoz.session import context, foresight, inputs, mcp, requests, rules, transcripts
 from vivavoz.session.conversation import Conversation
 from vivavoz.session.effects import CancelJob, Effect, HangUp
 from vivavoz.session.ids import Ids
@@ -197,6 +197,8 @@ def _transcribed(state: State, out: Output, input: inputs.Transcribed) -> None:
         _heard_by_model(state, out, job, input)
     elif job.kind is not Kind.TRANSCRIBE:
         return
+    elif input.draft:
+        foresight.foresee(state, out, job.owner, input.text)
     elif not input.final:
         transcripts.hear(state, out, job.owner, input.text, input.logprobs)
     else:

@@ -227,7 +227,7 @@ async def test_prepared_instructions_are_read_once(engines: EmbeddedEngines) -> 
     if not isinstance(engines.llm, Prepares):
         pytest.skip("no language model")
     instructions = "You are the voice of a small hotel by the sea. " * 12 + "Answer in one short sentence."
-    await engines.llm.prepare(ReplyOptions(model="gpt-realtime", instructions=instructions))
+    await engines.llm.prepare([], ReplyOptions(model="gpt-realtime", instructions=instructions))
     deltas = [delta async for delta in ask(engines, "Say hello.", instructions=instructions)]
     (usage,) = [delta for delta in deltas if isinstance(delta, Usage)]
     assert usage.cached_tokens > usage.input_tokens * 0.8

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from vivavoz.engines.ports import EngineError
@@ -25,6 +26,8 @@ class Generation:
         self._loop = asyncio.get_running_loop()
         self._arrived: asyncio.Queue[dict[str, Any] | Exception | None] = asyncio.Queue()
         self._cancelled = False
+        self.ended = asyncio.Event()
+        """The model does no more for it, which may be a batch later than it was told to stop."""
 
     async def chunks(self) -> Any:
         """What the library streams. Closing the generator stops the model at its next token or batch."""
@@ -52,6 +55,8 @@ class Generation:
             self._tell(None)
         except Exception as error:  # whatever the library raises belongs to the reply
             self._tell(error)
+        finally:
+            self._in_loop(self.ended.set)
 
     def _arrive(self, chunk: Any) -> bool:
         """Called by the library for every token and every batch of the prompt; True stops it."""
@@ -60,5 +65,8 @@ class Generation:
         return self._cancelled
 
     def _tell(self, chunk: dict[str, Any] | Exception | None) -> None:
+        self._in_loop(lambda: self._arrived.put_nowait(chunk))
+
+    def _in_loop(self, callback: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever listened
-            self._loop.call_soon_threadsafe(self._arrived.put_nowait, chunk)
+            self._loop.call_soon_threadsafe(callback)

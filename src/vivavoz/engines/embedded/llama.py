@@ -11,6 +11,7 @@ from typing import Any
 from vivavoz.engines.chat import to_chat, to_chat_tools
 from vivavoz.engines.embedded import toolcalls
 from vivavoz.engines.embedded.generation import Generation
+from vivavoz.engines.embedded.reading import Reading
 from vivavoz.engines.embedded.runtime import require
 from vivavoz.engines.embedded.tokens import TokenCounter, around, spelled
 from vivavoz.engines.ports import (
@@ -62,6 +63,7 @@ class LlamaLlm:
         self._guided = False
         """The library's build has llguidance, whose grammars hold words or calls."""
         self._server: Any = None
+        self._reading = Reading()
         self._tokens = TokenCounter(lambda: self._server, context * parallel)
 
     def load(self) -> None:
@@ -92,13 +94,16 @@ class LlamaLlm:
     def close(self) -> None:
         self._server = None
 
-    async def prepare(self, options: ReplyOptions) -> None:
-        """Port ``Prepares``: the instructions go through the model once and stay in its prompt cache."""
+    async def prepare(self, items: Sequence[Item], options: ReplyOptions) -> None:
+        """Port ``Prepares``: the prompt goes through the model once and stays in its cache."""
         system, _ = self._system(options)
-        if not system:
+        messages = to_chat(items, system, images=False)
+        if not messages:
             return
-        request = {**self._request(1), "messages": to_chat([], system)}
-        async with contextlib.aclosing(Generation(self._server, request).chunks()) as chunks:
+        await self._reading.over(messages)
+        generation = Generation(self._server, {**self._request(1), "messages": messages})
+        self._reading.begins(messages, generation)
+        async with contextlib.aclosing(generation.chunks()) as chunks:
             async for _ in chunks:
                 pass
 
@@ -123,7 +128,8 @@ class LlamaLlm:
         reader = toolcalls.CallReader([tool["function"]["name"] for tool in tools]) if tools else None
         usage: Usage | None = None
         length = False
-        request["messages"] = to_chat(items, system, images=False)
+        messages = request["messages"] = to_chat(items, system, images=False)
+        await self._reading.over(messages)
         async with contextlib.aclosing(self._chunks(request)) as chunks:
             async for chunk in chunks:
                 for choice in chunk.get("choices", ()):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from vivavoz.engines.ports import SttOptions, Transcript
 from vivavoz.engines.process.threads import ModelThreads
 
 _RATE = 16_000
+_QUICK_S = 0.15
+"""A recogniser that took longer last time is too busy for drafts of unfinished speech."""
 
 
 class MoonshineStt:
@@ -36,7 +40,8 @@ class MoonshineStt:
         self._threads = ModelThreads("stt", threads, limit_s=30.0)
         self._vad_thread = ModelThreads("stt-vad", 1, limit_s=10.0)
         self._local = threading.local()
-        self._busy = 0
+        self._busy = self._listening = 0
+        self._took_s = 0.0
         self.vad: Any = None
 
     def load(self) -> None:
@@ -48,12 +53,22 @@ class MoonshineStt:
         self._threads.close()
         self._vad_thread.close()
 
-    def transcribe(self, audio: AsyncIterator[bytes], options: SttOptions) -> AsyncIterator[Transcript]:
-        return transcribe(self, audio)
+    async def transcribe(self, audio: AsyncIterator[bytes], options: SttOptions) -> AsyncIterator[Transcript]:
+        self._listening += 1
+        try:
+            async with contextlib.aclosing(transcribe(self, audio)) as transcripts:
+                async for each in transcripts:
+                    yield each
+        finally:
+            self._listening -= 1
 
     @property
     def idle(self) -> bool:
         return self._busy < self._count
+
+    @property
+    def spare(self) -> bool:
+        return self._listening <= self._count and self._took_s < _QUICK_S
 
     async def score(self, state: SileroState, samples: Samples) -> list[float]:
         """Speech probability of each whole frame of ``samples``."""
@@ -62,10 +77,12 @@ class MoonshineStt:
     async def recognise(self, samples: Samples, speech: segments.Speech) -> str:
         """What is said in one segment."""
         self._busy += 1
+        began = time.monotonic()
         try:
             text = await self._threads.run(self._transcribe, samples)
         finally:
             self._busy -= 1
+            self._took_s = time.monotonic() - began
         return segments.believed(text, samples, speech)
 
     def _score(self, state: SileroState, samples: Samples) -> list[float]:

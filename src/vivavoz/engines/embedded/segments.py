@@ -45,6 +45,10 @@ class Speech(msgspec.Struct, frozen=True):
     end: int
     frames: int
 
+    def same_words(self, other: Speech) -> bool:
+        """Whether nothing is said in one that is not in the other, whose end may have had less silence."""
+        return (self.start, self.frames) == (other.start, other.frames)
+
 
 def find_speech(probabilities: Sequence[float]) -> Speech | None:
     """The speech in a segment, or None where there is too little."""

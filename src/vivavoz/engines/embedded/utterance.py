@@ -1,9 +1,13 @@
-"""An utterance on its way to a recogniser: silence cut off, long speech cut up, pauses used to work ahead."""
+"""An utterance on its way to a recogniser: silence cut off, long speech cut up, pauses used to work ahead.
+
+In a pause the caller may have finished: the text is made ready, and told as a draft, so that the language
+model can read ahead too. Where the recogniser has time to spare, there are drafts of unfinished speech too.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Protocol
 
 import numpy as np
@@ -15,8 +19,12 @@ from vivavoz.engines.ports import Transcript
 
 _PAUSE_FRAMES = 4
 """So many frames without speech (130 ms), and the caller may have finished: the text is made ready."""
+_SHORT_PAUSE_FRAMES = 2
+"""The same where there is time to spare: more often in vain."""
+_DRAFT_FRAMES = 16
+"""A draft of unfinished speech is worth making every so often (0.5 s)."""
 _LIVE_S = 0.01
-_SCORED_AT_ONCE = 4
+_SCORED_AT_ONCE = 2
 
 
 class Recogniser(Protocol):
@@ -25,6 +33,11 @@ class Recogniser(Protocol):
     @property
     def idle(self) -> bool:
         """Whether a segment would be recognised at once."""
+        ...
+
+    @property
+    def spare(self) -> bool:
+        """Whether it has time for what may be in vain: nobody else is listened to, and it is quick."""
         ...
 
     async def score(self, state: SileroState, samples: Samples) -> list[float]:
@@ -38,7 +51,7 @@ class Recogniser(Protocol):
 
 async def transcribe(
     recogniser: Recogniser, audio: AsyncIterator[bytes], max_frames: int = segments.MAX_FRAMES
-) -> AsyncIterator[Transcript]:
+) -> AsyncGenerator[Transcript, None]:
     """Port ``Stt``'s transcripts of ``audio`` (24 kHz), a part for each segment and the whole at the end."""
     utterance = Utterance(recogniser, max_frames)
     spoken: list[str] = []
@@ -48,6 +61,8 @@ async def transcribe(
             if text:
                 yield Transcript(text if not spoken else f" {text}")
                 spoken.append(text)
+            if draft := utterance.draft():
+                yield Transcript(" ".join([*spoken, draft]), draft=True)
         text = await utterance.finish()
         if text:
             yield Transcript(text if not spoken else f" {text}")
@@ -70,6 +85,9 @@ class Utterance:
         self._probabilities: list[float] = []
         self._guess: asyncio.Task[str] | None = None
         self._guessed: segments.Speech | None = None
+        self._drafted = False
+        self._considered = 0
+        """Frames that the latest guess was made of."""
 
     async def feed(self, pcm: bytes) -> str:
         """Take sound in; the text of a segment, where one became too long and was cut off."""
@@ -82,6 +100,14 @@ class Utterance:
         self._speculate()
         return text
 
+    def draft(self) -> str:
+        """What is not transcribed yet would say this, were it all; empty unless that is news."""
+        guess = self._guess
+        if self._drafted or guess is None or not guess.done() or guess.cancelled() or guess.exception():
+            return ""
+        self._drafted = True
+        return guess.result()
+
     async def finish(self) -> str:
         """The text of what is left."""
         rest = np.concatenate((self._samples, self._downsampler.flush()))
@@ -90,8 +116,9 @@ class Utterance:
         speech = segments.find_speech(self._probabilities)
         if speech is None:
             return ""
-        if self._guess is not None and self._guessed == speech:
+        if self._guess is not None and self._guessed is not None and speech.same_words(self._guessed):
             return await self._guess
+        self._give_up()
         return await self._recogniser.recognise(self._sound(speech), speech)
 
     async def close(self) -> None:
@@ -129,23 +156,33 @@ class Utterance:
         if frames:
             self._samples = self._samples[frames * FRAME :].copy()
             del self._probabilities[:frames]
+            self._considered = max(0, self._considered - frames)
             self._give_up()
 
     def _speculate(self) -> None:
-        tail = self._probabilities[-_PAUSE_FRAMES:]
+        spare = self._recogniser.spare
+        pause = _SHORT_PAUSE_FRAMES if spare else _PAUSE_FRAMES
+        tail = self._probabilities[-pause:]
+        if len(tail) < pause:
+            return
         if any(probability >= segments.SPEECH for probability in tail):
-            self._give_up()
-            return
-        if len(tail) < _PAUSE_FRAMES:
-            return
+            if not spare:
+                self._give_up()
+                return
+            if len(self._probabilities) - self._considered < _DRAFT_FRAMES:
+                return
         speech = segments.find_speech(self._probabilities)
-        if speech is None or speech == self._guessed or not self._recogniser.idle:
+        if speech is None or not self._recogniser.idle:
+            return
+        if self._guessed is not None and speech.same_words(self._guessed):
             return
         self._give_up()
+        self._considered = len(self._probabilities)
         self._guess = asyncio.create_task(self._think(self._sound(speech), speech))
         # A guess that fails or is not wanted says nothing; one that is wanted is awaited.
         self._guess.add_done_callback(lambda task: task.cancelled() or task.exception())
         self._guessed = speech
+        self._drafted = False
 
     async def _think(self, sound: Samples, speech: segments.Speech) -> str:
         # Sound that was there all along (push to talk) comes in one go: its pauses are no ends.

@@ -194,6 +194,11 @@ class _Hearing:
     def idle(self) -> bool:
         return self._stt.idle
 
+    @property
+    def spare(self) -> bool:
+        """Never: it takes too long to begin what may be in vain."""
+        return False
+
     async def score(self, state: SileroState, samples: Samples) -> list[float]:
         return await self._stt.score(state, samples)
 

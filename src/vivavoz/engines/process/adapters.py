@@ -58,8 +58,8 @@ class ProcessLlm:
                 return codec.decode_counted(data)
         raise EngineError("the engine did not count")
 
-    async def prepare(self, options: ReplyOptions) -> None:
-        async with aclosing(self._client.stream("prepare", codec.encode_reply([], options))) as results:
+    async def prepare(self, items: Sequence[Item], options: ReplyOptions) -> None:
+        async with aclosing(self._client.stream("prepare", codec.encode_reply(items, options))) as results:
             async for _ in results:
                 pass
 

@@ -266,8 +266,7 @@ async def _reply(engine: Llm, job: Job, options: Any) -> None:
 
 async def _prepare(engine: Any, job: Job, options: Any) -> None:
     if (prepare := getattr(engine, "prepare", None)) is not None:
-        _, reply_options = codec.decode_reply(options)
-        await prepare(reply_options)
+        await prepare(*codec.decode_reply(options))
 
 
 async def _count(engine: Any, job: Job, options: Any) -> None:
