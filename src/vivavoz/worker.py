@@ -143,7 +143,7 @@ async def run(
         calls = await stack.enter_async_context(
             CallRegistry(
                 pool.engines_for,
-                _call_settings(config),
+                call_settings(config),
                 plan.tag,
                 tap,
                 _tool_servers(config),
@@ -280,13 +280,14 @@ def _media_config(config: Config) -> MediaConfig:
     )
 
 
-def _call_settings(config: Config) -> CallSettings:
+def call_settings(config: Config) -> CallSettings:
     return CallSettings(
         sessions=config.limits.sessions,
         session_seconds=config.limits.session_seconds,
         input_ms=config.limits.input_ms,
         replay_bytes=config.limits.replay_bytes,
         tokens_per_minute=config.limits.tokens_per_minute,
+        transcribers=config.deployments if config.server.strict_azure else None,
         # Azure sends none (recorded).
         tells_rate_limits=not config.server.strict_azure,
         drain_seconds=config.server.drain_seconds,

@@ -13,6 +13,7 @@ from tests.server.fakes import ANSWER, KEY, OFFER, Running, running
 from tests.server.test_entra import checking
 from vivavoz.config import Config, Limits, Model, Server
 from vivavoz.engines.spec import EngineSet
+from vivavoz.worker import call_settings
 
 AZURE = Config(
     default_engines="scripted",
@@ -216,3 +217,14 @@ async def test_azures_sdk_clients_are_let_in_where_they_dial() -> None:
     async with running(AZURE) as server:
         path = "/openai/realtime?api-version=2025-08-28&deployment=my-deployment"
         assert await handshake(server, path, headers=HAS_KEY) == 101
+
+
+def test_what_calls_are_told_of_it() -> None:
+    models = {"talk": Model(aliases=("talk-2",)), "write": Model()}
+    strict = Config(server=Server(strict_azure=True), models=models)
+    settings = call_settings(strict)
+    assert settings.transcribers == ("talk", "talk-2", "write")
+    assert not settings.tells_rate_limits
+    settings = call_settings(Config(models=models))
+    assert settings.transcribers is None
+    assert settings.tells_rate_limits

@@ -159,6 +159,7 @@ class CallRegistry:
             reduces_noise=denoise.available(),
             logprobs=bool(getattr(engines.stt, "gives_logprobs", False)),
             reasons=bool(getattr(engines.llm, "reasons", False)),
+            transcribers=self._settings.transcribers,
             rated="no" if rate is None else "told" if self._settings.tells_rate_limits else "silently",
             duration_s=duration,
             expires_at=self._expires_at(duration),

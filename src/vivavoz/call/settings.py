@@ -28,6 +28,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Longest wait for an engine's next word or sound; then the job has failed."""
     tokens_per_minute: int | None = None
     """What all calls of one account may use; beyond it responses fail. None: as many as they like."""
+    transcribers: tuple[str, ...] | None = None
+    """Names that ``transcription.model`` may be; transcriptions by others fail. None: any name will do."""
     tells_rate_limits: bool = True
     """Whether clients are sent ``rate_limits.updated``, where tokens are limited."""
     drain_seconds: float = 10.0

@@ -184,6 +184,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     models: dict[str, Model] = {}
     engines: dict[str, EngineSet] = {}
 
+    @property
+    def deployments(self) -> tuple[str, ...]:
+        """Every name that a model has been given."""
+        return tuple(each for name, entry in self.models.items() for each in (name, *entry.aliases))
+
     def engine_set_of(self, model: str) -> str | None:
         """Name of the set that answers for ``model``; None: unknown, and ``strict_models`` (``strict_azure``)
         is on."""

@@ -28,6 +28,7 @@ class Settings(Fixed, frozen=True):
     ``model_given``: False where nobody has named a model yet, so that the first update may.
     ``logprobs``: whether the recogniser can say how sure it is.
     ``mcp``: whether there is anybody to ask MCP servers.
+    ``transcribers``: the names that ``transcription.model`` may be (Azure's deployments); None: any.
     ``reasons``: whether the model can be told how long to think.
     ``rated``: whether tokens are counted against a limit: not, in silence, or so that the client is told.
     ``sees``: whether the model takes images.
@@ -51,6 +52,7 @@ class Settings(Fixed, frozen=True):
     reduces_noise: bool = True
     logprobs: bool = True
     reasons: bool = False
+    transcribers: tuple[str, ...] | None = None
     rated: Literal["no", "silently", "told"] = "no"
 
 

@@ -31,7 +31,7 @@ def task(state: State) -> Transcribe:
 
 def hear(state: State, out: Output, item_id: str, text: str, logprobs: list[LogProb] | None = None) -> None:
     """More words of a turn, perhaps before it is over."""
-    if state.options.audio.input.transcription is not None and text:
+    if state.options.audio.input.transcription is not None and _deployed(state) and text:
         state.partial[item_id] = state.partial.get(item_id, "") + text
         _delta(state, out, item_id, text, logprobs)
 
@@ -49,6 +49,11 @@ def complete(
     item_id = str(entry.item.id)
     told = state.partial.pop(item_id, "")
     if state.options.audio.input.transcription is None:
+        return
+    if not _deployed(state):
+        # The model has heard it all the same, and answers (recorded).
+        message = f"Input transcription failed for item '{item_id}'."
+        _failed(out, entry, "DeploymentNotFound", message)
         return
     if text.startswith(told) and len(text) > len(told):
         # Which tokens make up a rest is not known; of a text that comes at once it is all of them.
@@ -85,12 +90,7 @@ def fail(state: State, out: Output, entry: Entry, code: str, message: str) -> No
     entry.transcription, entry.failure = None, (code, message)
     state.partial.pop(str(entry.item.id), None)
     if state.options.audio.input.transcription is not None:
-        out.send(
-            TranscriptionFailed,
-            item_id=str(entry.item.id),
-            content_index=audio_index(entry),
-            error=TranscriptionError(type="server_error", code=code, message=message),
-        )
+        _failed(out, entry, code, message)
 
 
 def audio_index(entry: Entry) -> int:
@@ -112,6 +112,22 @@ def _delta(state: State, out: Output, item_id: str, text: str, logprobs: list[Lo
         delta=text,
         logprobs=_shown(state, logprobs),
     )
+
+
+def _failed(out: Output, entry: Entry, code: str, message: str) -> None:
+    out.send(
+        TranscriptionFailed,
+        item_id=str(entry.item.id),
+        content_index=audio_index(entry),
+        error=TranscriptionError(type="server_error", code=code, message=message),
+    )
+
+
+def _deployed(state: State) -> bool:
+    """Whether there is a recogniser of the name that the client gave; most servers take any."""
+    wanted = state.options.audio.input.transcription
+    known = state.settings.transcribers
+    return known is None or wanted is None or wanted.model is None or wanted.model in known
 
 
 def _wants_logprobs(state: State) -> bool:
