@@ -53,12 +53,15 @@ class Application:
         server, app = self._config.server, self._config.app
         if server.page == "open":
             app = replace(app, access=replace(app.access, open=True))
+        if server.strict_azure and app.model is None:
+            app = replace(app, model=self._config.default_model)
         return Plan(
             app=app,
             state_dir=str(self._config.state_dir),
             log_level=server.log_level,
             socket=self.beside.socket,
-            service=Service(sockets=self._workers, key=self.beside.key),
+            page=app.upstream != "vivavoz",
+            service=Service(sockets=self._workers, key=self.beside.key, strict_azure=server.strict_azure),
             operator_keys=self._secrets.api_keys,
             keyless=not self._secrets.api_keys and self._config.entra.jwks is None,
         )
