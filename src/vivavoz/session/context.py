@@ -22,7 +22,15 @@ from vivavoz.session.plan import Plan
 from vivavoz.session.response import Asked, Response
 from vivavoz.session.state import State
 from vivavoz.wire.codec import pack
-from vivavoz.wire.items import FunctionCall, FunctionCallOutput, InputAudio, InputImage, Item, Message
+from vivavoz.wire.items import (
+    AnyItem,
+    FunctionCall,
+    FunctionCallOutput,
+    InputAudio,
+    InputImage,
+    Item,
+    Message,
+)
 from vivavoz.wire.options import RetentionRatio
 
 MS_PER_TOKEN_HEARD = 100
@@ -142,10 +150,12 @@ def _pieces(state: State, response: Response) -> list[Piece]:
     plan = response.plan
     pieces: list[Piece] = []
     if plan.input is None:
+        answered = _answered(state)
         pieces = [
             piece
             for entry in state.conversation
-            if not entry.dropped and (piece := _of_conversation(state, response, entry)) is not None
+            if (not entry.dropped or _call_id(entry.item) in answered)
+            and (piece := _of_conversation(state, response, entry)) is not None
         ]
     own = [[item] for item in plan.input or []]
     if response.conversation_id is None or plan.input is not None:
@@ -154,6 +164,16 @@ def _pieces(state: State, response: Response) -> list[Piece]:
     for index, items in enumerate(own):
         pieces.append(_piece(state, response, f"#{index}", None, items, sum(map(_size_of, items))))
     return pieces
+
+
+def _answered(state: State) -> set[str]:
+    """The calls whose outputs are there: left out while they were waited for, they are of use again."""
+    outputs = (e.item for e in state.conversation if not e.dropped and isinstance(e.item, FunctionCallOutput))
+    return {output.call_id for output in outputs}
+
+
+def _call_id(item: AnyItem) -> str | None:
+    return item.call_id if isinstance(item, FunctionCall) and isinstance(item.call_id, str) else None
 
 
 def _of_conversation(state: State, response: Response, entry: Entry) -> Piece | None:
