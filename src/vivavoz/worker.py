@@ -297,10 +297,14 @@ def call_settings(config: Config) -> CallSettings:
 
 
 def _product_side(plan: Plan) -> list[web.RouteDef]:
-    """The page comes from here, so that it is there at once; the rest is the application's."""
+    """The page comes from here, so that it is there at once; the rest is the application's. A page that talks
+    to another service is the application's as well: it knows what that page may connect to."""
     if plan.application is None:
         return []
-    return [*page_routes(), *application_routes(Path(plan.application.socket))]
+    socket = Path(plan.application.socket)
+    if plan.config.app.upstream != "vivavoz":
+        return list(application_routes(socket, page=True))
+    return [*page_routes(), *application_routes(socket, page=False)]
 
 
 async def _listen(runner: JsonRunner, plan: Plan, context: Any) -> int:

@@ -109,3 +109,25 @@ async def test_without_a_page_there_is_no_application(tmp_path: Path) -> None:
                 async with http.get(service.url + path) as answer:
                     assert answer.status == 404
     assert "the application is process" not in service.log.read_text()
+
+
+async def test_a_page_for_another_service_may_connect_to_that_service(tmp_path: Path) -> None:
+    environment = {
+        "VIVAVOZ_APP_UPSTREAM": "azure",
+        "VIVAVOZ_APP_RESOURCE": "house",
+        "VIVAVOZ_APP_MODEL": "voice",
+        "AZURE_OPENAI_API_KEY": KEY,
+    }
+    with vivavoz(tmp_path, environment=environment) as service:
+        async with aiohttp.ClientSession() as http:
+            about = await answered(http, service.url)
+            assert about["upstream"]["name"] == "azure"  # type: ignore[index]
+            async with http.get(service.url + "/") as answer:
+                assert answer.status == 200
+                policy = answer.headers["Content-Security-Policy"]
+                assert "connect-src 'self' https://house.openai.azure.com" in policy
+            async with http.get(service.url + "/nothing") as answer:
+                assert answer.status == 404
+            # The service itself is there as always.
+            async with http.ws_connect(service.websocket_url + "/realtime") as call:
+                assert (await call.receive_json())["type"] == "session.created"

@@ -17,8 +17,9 @@ _HEARTBEAT_S = 20.0
 _SUBPROTOCOL = "vivavoz"
 
 
-def application_routes(socket: Path) -> Iterator[web.RouteDef]:
-    """Everything that the application answers, carried to its unix socket and back."""
+def application_routes(socket: Path, *, page: bool) -> Iterator[web.RouteDef]:
+    """Everything that the application answers, carried to its unix socket and back. ``page``: the page too,
+    and with it every path that nothing else answers."""
 
     async def relay(request: web.Request) -> web.StreamResponse:
         try:
@@ -32,7 +33,7 @@ def application_routes(socket: Path) -> Iterator[web.RouteDef]:
                 retry_after_s=1,
             ) from None
 
-    for path in PATHS:
+    for path in (*PATHS, "/{path:.*}") if page else PATHS:
         yield web.route("*", path, relay)
 
 
