@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -55,6 +56,16 @@ async def test_every_event_is_in_it(name: str, union: Any) -> None:
     assert set(schemas[name]["discriminator"]["mapping"]) == {tag_of(kind) for kind in get_args(union)}
     socket = document["paths"]["/v1/realtime"]["get"]["x-websocket"]
     assert {"$ref": f"#/components/schemas/{name}"} in socket.values()
+
+
+async def test_what_only_we_have_is_marked() -> None:
+    plain, strict = [await described(CONFIGS[name]) for name in CONFIGS]
+    asked = plain["paths"]["/v1/realtime"]["get"]["parameters"]
+    marked = {parameter["name"] for parameter in asked if parameter.get("x-vivavoz-extension")}
+    assert marked == {"role", "after", "audio", "extras"}
+    assert plain["paths"]["/v1/realtime/calls"]["get"]["x-vivavoz-extension"] is True
+    assert plain["components"]["schemas"]["Grant"]["x-vivavoz-extension"] is True
+    assert "x-vivavoz" not in msgspec.json.encode(strict["paths"]).decode()
 
 
 async def test_a_key_is_asked_for_where_there_is_one() -> None:

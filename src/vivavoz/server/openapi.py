@@ -147,6 +147,7 @@ def _schemas() -> Json:
     roots, components = msgspec.json.schema_components(
         [*_UNIONS.values(), *_BODIES], ref_template=f"{_SCHEMAS}{{name}}"
     )
+    components["Grant"] |= _EXTENSION
     return {**components, **dict(zip(_UNIONS, roots, strict=False))}
 
 
