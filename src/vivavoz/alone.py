@@ -8,11 +8,10 @@ import os
 import signal
 import ssl
 import sys
-from typing import Any
 
 from vivavoz.app.errors import SetupError
 from vivavoz.app.plan import Plan
-from vivavoz.app.running import run
+from vivavoz.app.running import run, run_in_loop
 from vivavoz.app.secrets import operator_keys
 from vivavoz.config import Config, ConfigError
 
@@ -29,7 +28,7 @@ def serve_application(config: Config) -> int:
     for noisy in ("asyncio", "aiohttp", "azure", "msal", "httpx", "httpcore"):
         # They log what they are sent and sent on.
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    _run_in_loop(_serve(config))
+    run_in_loop(_serve(config))
     return 0
 
 
@@ -73,14 +72,3 @@ def _context(config: Config) -> ssl.SSLContext | None:
     from vivavoz.server import tls
 
     return tls.server_context(tls.certificate(config))
-
-
-def _run_in_loop(main: Any) -> None:
-    """On uvloop where there is one."""
-    try:
-        import uvloop
-    except ImportError:
-        asyncio.run(main)
-        return
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main)

@@ -15,7 +15,7 @@ import msgspec
 
 from vivavoz.app.errors import SetupError
 from vivavoz.app.plan import Plan
-from vivavoz.app.running import run
+from vivavoz.app.running import run, run_in_loop
 
 log = logging.getLogger("vivavoz.app")
 
@@ -52,7 +52,7 @@ async def _watch_parent(ending: asyncio.Event) -> None:
 
 if __name__ == "__main__":
     try:
-        asyncio.run(_main())
+        run_in_loop(_main())
     except* SetupError as group:
         logging.getLogger("vivavoz.app").error("%s", "; ".join(map(str, group.exceptions)))
         sys.exit(CANNOT_START)

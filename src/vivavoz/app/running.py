@@ -8,8 +8,9 @@ import errno
 import logging
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 from aiohttp import web
 
@@ -25,6 +26,17 @@ log = logging.getLogger("vivavoz.app")
 
 _SHUTDOWN_S = 2.0
 """How long connections may take to end."""
+
+
+def run_in_loop(main: Coroutine[Any, Any, None]) -> None:
+    """``asyncio.run`` on uvloop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
 
 
 async def run(

@@ -77,6 +77,7 @@ class Observer:
         self._fold = CallFold(info, session=session, owned=tools.names)
         self._seen = seen
         self._last_event_id: str | None = None
+        self._told: str | None = None
         self._last_at = seen.seen_at if seen else info.started_at
         self._lost_at: float | None = None
         self._missed = seen is not None or info.origin == "adopted"
@@ -117,14 +118,11 @@ class Observer:
         keeping.recorder.opened(self.info)
         await self._stored(keeping.store.opened(self.info))
         try:
-            async with asyncio.TaskGroup() as group:
-                progress = group.create_task(self._tell_progress())
-                reason = await self._observe()
-                progress.cancel()
+            reason = await self._observe()
         except asyncio.CancelledError:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LEAVES_WITHIN_S):
-                    await self._store_progress()
+                    await self.store_progress()
             raise
         finally:
             await self._tools.close()
@@ -172,18 +170,15 @@ class Observer:
         self._news()
         self.watches.end()
 
-    async def _tell_progress(self) -> None:
-        told: str | None = None
-        while True:
-            await asyncio.sleep(self._keeping.timing.tick)
-            if self._sideband.attached and self._replay is None and self._last_event_id != told:
-                told = self._last_event_id
-                await self._store_progress()
+    @property
+    def progressed(self) -> bool:
+        """Whether the store knows less than was seen."""
+        return self._sideband.attached and self._replay is None and self._last_event_id != self._told
 
-    async def _store_progress(self) -> None:
-        if self._last_event_id is not None:
-            progress = self._keeping.store.progress(self.info.call_id, self._last_event_id, self._last_at)
-            await self._stored(progress)
+    async def store_progress(self) -> None:
+        if (event_id := self._last_event_id) is not None:
+            await self._stored(self._keeping.store.progress(self.info.call_id, event_id, self._last_at))
+            self._told = event_id
 
     async def _stored(self, work: Any) -> None:
         """Without the store, only a restart is worse off."""

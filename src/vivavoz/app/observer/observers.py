@@ -75,7 +75,7 @@ class Observers:
                     self._begin(new.info, None)
                 if self.keeping.upstream.abilities.lists_calls:
                     group.create_task(self._find(), name="calls of the service")
-                await asyncio.Event().wait()
+                await self._store_progress()
         finally:
             self._group = None
 
@@ -140,6 +140,15 @@ class Observers:
         except OSError as error:
             log.error("calls of the run before are not found: %s", type(error).__name__)
             return []
+
+    async def _store_progress(self) -> None:
+        """All calls at once, every so often: a store can make one transaction of it."""
+        while True:
+            await asyncio.sleep(self.keeping.timing.tick)
+            async with asyncio.TaskGroup() as group:
+                for observer in self._observers.values():
+                    if observer.live and observer.progressed:
+                        group.create_task(observer.store_progress())
 
     # ------------------------------------------------------------------------------------ the service's list
 
