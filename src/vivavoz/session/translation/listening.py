@@ -139,7 +139,8 @@ def _receive(state: State, out: Output, pcm: bytes) -> None:
     if not state.settings.continuous:
         out.do(Score(pcm=pcm, start_sample=start))
         return
-    phrase = state.spoken or _begin(state, out, start)
+    # From where the stream before it ended, so that no part of a frame is lost between the two.
+    phrase = state.spoken or _begin(state, out, state.cut)
     frame = to_samples(FRAME_MS)
     _feed(state, out, phrase, phrase.start + (state.audio.end - phrase.start) // frame * frame)
     if phrase.fed - phrase.start >= to_samples(state.settings.input_ms):
@@ -172,9 +173,11 @@ def _feed(state: State, out: Output, phrase: Phrase, end: int) -> None:
 
 def _forget(state: State) -> None:
     """Only sound that a job has not heard is kept, and what the next phrase may begin with."""
-    needed = [phrase.fed if phrase.begun else phrase.start for phrase in state.phrases if not phrase.over]
-    if not state.settings.continuous:
-        needed.append(min(state.turn.started, state.turn.scored) - padding_samples(_PAUSE))
+    turn = state.turn
+    needed = [phrase.start for phrase in state.phrases if not phrase.begun]
+    needed += [phrase.fed for phrase in state.phrases if phrase.begun and phrase.end is None]
+    if state.settings.continuous:
+        needed.append(state.cut if state.spoken is None else state.audio.end)
     elif state.spoken is None:
-        needed.append(state.audio.end)
-    state.audio.drop_before(max(0, min(needed, default=0)))
+        needed.append(min(turn.started, turn.scored) - padding_samples(_PAUSE))
+    state.audio.drop_before(max(0, min(needed)))
