@@ -190,7 +190,7 @@ class Backend:
         return [
             *page_routes(),
             web.get("/api/app", self._info),
-            web.get("/api/profiles", lambda _: _json({"profiles": self.profiles})),
+            web.get("/api/profiles", self._profiles),
             web.get("/api/watch", self._watch_all),
             web.get("/api/calls/{id}", self._call),
             web.get("/api/calls/{id}/watch", self._watch),
@@ -217,6 +217,9 @@ class Backend:
         if self.key is None or request.headers.get("Authorization") == f"Bearer {self.key}":
             return await _json(self.info)
         return await _json({**self.info, "user": None, "key_required": True, "profiles": []})
+
+    async def _profiles(self, request: web.Request) -> web.Response:
+        return await _json({"profiles": self.profiles})
 
     async def _call(self, request: web.Request) -> web.Response:
         state = self.calls.get(request.match_info["id"])
@@ -256,7 +259,7 @@ class Backend:
     async def _recordings(self, request: web.Request) -> web.Response:
         query = request.query.get("query", "").lower()
         found = [each for each in self.recordings.values() if query in json.dumps(each).lower()]
-        return await _json({"recordings": found, "before": None})
+        return await _json({"recordings": found, "next": None, "problem": None})
 
     async def _recording(self, request: web.Request) -> web.Response:
         if (found := self.recordings.get(request.match_info["id"])) is None:
@@ -268,10 +271,18 @@ class Backend:
         del self.recordings[request.match_info["id"]]
         return web.Response(status=204)
 
+    def _sound(self, request: web.Request) -> web.Response:
+        wanted, size = request.http_range, len(self.audio)
+        first, last = wanted.start or 0, min(wanted.stop or size, size) - 1
+        headers = {"Accept-Ranges": "bytes", "Content-Range": f"bytes {first}-{last}/{size}"}
+        piece = self.audio[first : last + 1]
+        status = 206 if "Range" in request.headers else 200
+        return web.Response(body=piece, status=status, headers=headers, content_type="audio/wav")
+
     async def _part(self, request: web.Request) -> web.Response:
         recording, part = self.recordings[request.match_info["id"]], request.match_info["part"]
         if part == "audio":
-            return web.Response(body=self.audio, content_type="audio/wav")
+            return self._sound(request)
         if part == "peaks":
             return await _json(recording["peaks"])
         if part == "events":

@@ -162,29 +162,31 @@ def fill_sample(backend: Backend) -> None:
         )
     )
     backend.audio = two_voices(20)
-    peaks = [0.15 + 0.5 * abs((n % 40) / 20 - 1) for n in range(400)]
+    loud = [round(20 + 60 * abs((n % 40) / 20 - 1)) for n in range(400)]
+    columns = [(-peak, peak, -1, 1) if n < 200 else (-1, 1, -peak, peak) for n, peak in enumerate(loud)]
+    peaks = [value for column in columns for value in column]
     backend.recordings["rec_1"] = {
         "id": "rec_1",
         "call_id": "rtc_0",
         "user": "maria",
         "profile": "default",
         "upstream": "vivavoz",
+        "filtered": "on",
         "started_at": BEGAN,
         "ended_at": BEGAN + 20,
         "duration_ms": 20_000,
         "status": "complete",
+        "end_reason": "The caller left.",
         "last_words": "Then noon it is, by the window.",
-        "transcript": TRANSCRIPT,
+        "transcript": [
+            {**said, "at_ms": round((said["at"] - BEGAN) * 1000), "until_ms": None} for said in TRANSCRIPT
+        ],
         "turns_log": [turn(1, 60), turn(2)],
         "usage": {"total_tokens": 812},
         "gaps": [{"since": BEGAN + 9.0, "until": BEGAN + 9.8, "reason": "the application was restarted"}],
-        "tracks": ["caller", "assistant"],
-        "peaks": {
-            "duration_ms": 20_000,
-            "caller": [peak if n < 200 else 0.01 for n, peak in enumerate(peaks)],
-            "assistant": [peak if n >= 200 else 0.01 for n, peak in enumerate(peaks)],
-        },
-        "events": entries,
+        "audio": "audio/wav",
+        "peaks": {"version": 2, "channels": 2, "bits": 8, "length": 400, "data": peaks},
+        "events": [{"at": each["at"], "sender": each["sender"], "event": each["event"]} for each in entries],
     }
     backend.profiles = [
         {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from yarl import URL
 
 TYPES = {
     ".css": "text/css",
@@ -70,11 +70,11 @@ def page_routes(root: Path | None = None, *, offers_to: str | None = None) -> li
 
 
 def _policy_for(offers_to: str | None) -> dict[str, str]:
-    url = URL(offers_to or "")
-    if not url.absolute:
+    url = urlsplit(offers_to or "")
+    if not url.netloc:
         return {}
-    name = "Content-Security-Policy"
-    return {name: SECURITY_HEADERS[name].replace("connect-src 'self'", f"connect-src 'self' {url.origin()}")}
+    name, origin = "Content-Security-Policy", f"{url.scheme}://{url.netloc}"
+    return {name: SECURITY_HEADERS[name].replace("connect-src 'self'", f"connect-src 'self' {origin}")}
 
 
 def _files(root: Path) -> Iterator[tuple[str, Path]]:

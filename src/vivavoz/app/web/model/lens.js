@@ -54,16 +54,13 @@ export class EventLog {
   /** An entry of the observer's log. One that came before (a snapshot after a reconnect) is not counted again.
    *  `ownBrowser`: this page holds the call, so only its data channel tells what the browser gets. */
   fromObserver({ n, at, sender, seen, event }, { ownBrowser = false } = {}) {
-    if (n <= this.#lastEntry) return undefined;
-    this.#lastEntry = n;
-    const known = sender === "server" ? this.#byId.get(event.event_id) : undefined;
+    const known = this.#byId.get(event.event_id);
+    if (known?.observer) return undefined;
     if (known) return this.#also(known, "observer");
+    // Numbers begin anew with the observer's process; ids do not.
+    if (!event.event_id && n <= this.#lastEntry) return undefined;
+    this.#lastEntry = n;
     return this.#add({ at: at * 1000, sender, event, browser: seen && !ownBrowser, observer: true });
-  }
-
-  /** The observer's process began anew, and so do its numbers. */
-  restarted() {
-    this.#lastEntry = 0;
   }
 
   /** `text` is looked for in the whole event; `type` is a beginning of the type; `lens`: both | browser | observer. */
@@ -75,7 +72,7 @@ export class EventLog {
   #add(members) {
     const row = { n: this.#next++, type: String(members.event.type ?? "?"), ...members };
     this.#rows.push(row);
-    if (row.event.event_id && row.sender === "server") this.#byId.set(row.event.event_id, row);
+    if (row.event.event_id && row.sender !== "browser") this.#byId.set(row.event.event_id, row);
     this.types.set(row.type, (this.types.get(row.type) ?? 0) + 1);
     if (this.#passes(row)) this.#visible.push(row);
     if (this.#rows.length > this.#limit + BLOCK) this.#drop();

@@ -3,13 +3,16 @@
 import { callState } from "./api.js";
 import { Feed } from "./feed.js";
 
-/** Dispatches `entries` (array, oldest first), `call` (its state), `ended` (reason), `refused` (error) and `link`
- *  (the feed's state). */
+/** Dispatches `entries` (array, oldest first), `call` (its state), `ended` (reason), `rejected` (error: an
+ *  event that was sent is not passed on), `refused` (error: there is nothing to watch) and `link` (the feed's state). */
 export class CallWatch extends EventTarget {
   #feed;
+  #patientUntil;
 
-  constructor(id, { role = "control" } = {}) {
+  /** `patienceMs`: so long a call that is not known may yet become known. */
+  constructor(id, { role = "control", patienceMs = 0 } = {}) {
     super();
+    this.#patientUntil = performance.now() + patienceMs;
     this.#feed = new Feed(`api/calls/${encodeURIComponent(id)}/watch?role=${role}`, { refused: () => this.#refused(id) });
     this.#feed.addEventListener("message", ({ detail }) => this.#message(detail));
     this.#feed.addEventListener("state", ({ detail }) => this.#emit("link", detail));
@@ -30,11 +33,11 @@ export class CallWatch extends EventTarget {
   #message(message) {
     switch (message.kind) {
       case "snapshot":
-        this.#emit("entries", { entries: message.entries, snapshot: true });
+        this.#emit("entries", message.entries);
         this.#emit("call", message.call);
         break;
       case "event":
-        this.#emit("entries", { entries: [message.entry], snapshot: false });
+        this.#emit("entries", [message.entry]);
         break;
       case "state":
         this.#emit("call", message.call);
@@ -44,7 +47,7 @@ export class CallWatch extends EventTarget {
         this.#feed.close();
         break;
       case "refused":
-        this.#emit("refused", message.error);
+        this.#emit("rejected", message.error);
         break;
     }
   }
@@ -55,7 +58,8 @@ export class CallWatch extends EventTarget {
       await callState(id);
       return false;
     } catch (error) {
-      const final = error.status >= 400 && error.status < 500;
+      const early = error.status === 404 && performance.now() < this.#patientUntil;
+      const final = error.status >= 400 && error.status < 500 && !early;
       if (final) this.#emit("refused", { message: error.detail, code: error.code, status: error.status });
       return final;
     }

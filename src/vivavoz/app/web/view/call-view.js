@@ -25,9 +25,13 @@ export class CallView {
     this.#build();
     this.#watch = new CallWatch(id);
     const on = (type, act) => this.#watch.addEventListener(type, ({ detail }) => act(detail));
-    on("entries", ({ entries }) => this.#entries(entries));
+    on("entries", (entries) => this.#entries(entries));
     on("call", (state) => this.#show(state));
-    on("link", (state) => state !== "open" && !this.#ended && this.#say(t(`feed_${state}`), "loading"));
+    on("link", (state) => state !== "open" && !this.#ended && state !== "closed" && this.#say(t(`feed_${state}`), "loading"));
+    on("rejected", (error) => {
+      say(this.said, t("failedWith", { message: error.message }));
+      this.inspector.rejected(error);
+    });
     on("refused", (error) => this.#say(t("observerRefused", { message: error.message }), "failed"));
     on("ended", (reason) => this.#over(reason));
   }
@@ -54,6 +58,7 @@ export class CallView {
     this.time = h("span", { class: "call-time" });
     this.status = h("p", { class: "small call-status", role: "status" });
     this.facts = h("p", { class: "small" });
+    this.record = h("a", { class: "small", hidden: true }, t("openRecording"));
     this.said = h("p", { class: "small", role: "status" });
     this.hang = button(t("hangUp"), () => this.#hangUp(), { class: "key key-end" });
     this.cancel = button(t("cancelAnswer"), () => this.#cancel());
@@ -69,7 +74,7 @@ export class CallView {
     this.nodes = [
       h("section", { class: "sheet", "aria-label": t("conversation") },
         h("header", { class: "call-head" }, h("a", { class: "back", href: "#/calls" }, t("back")),
-          h("div", { class: "call-name" }, this.title, this.facts, this.status), this.time, this.hang),
+          h("div", { class: "call-name" }, this.title, this.facts, this.status, this.record), this.time, this.hang),
         this.errors, this.items.root, this.coach),
       h("aside", { class: "inspector", "aria-label": t("inspector") }, this.inspector.nodes),
     ];
@@ -93,6 +98,8 @@ export class CallView {
       ...state.gaps.map((gap) => t("gap", { from: clock((gap.since - state.started_at) * 1000), to: clock((gap.until - state.started_at) * 1000), reason: gap.reason })),
     ].slice(-5);
     this.errors.replaceChildren(...trouble.map((text) => h("li", {}, text)));
+    this.record.hidden = !(state.recording && state.status === "ended");
+    if (state.recording) this.record.href = `#/recordings/${encodeURIComponent(state.recording)}`;
     if (state.status === "ended") this.#over(state.end_reason);
     else if (!this.#ended) this.#say(t(`observer_${state.observer}`), state.observer === "attached" ? "ready" : state.observer === "attaching" ? "loading" : "failed");
     this.tick();

@@ -35,6 +35,11 @@ export class Inspector {
     this.session?.show(null);
   }
 
+  /** An event that was sent was not passed on. */
+  rejected({ message }) {
+    this.sender.said.textContent = this.session.sent.textContent = t("failedWith", { message });
+  }
+
   search() {
     this.show("log");
     this.logView.focusSearch();

@@ -79,7 +79,7 @@ export class Items {
     }
     const { text, heard } = item;
     const cut = item.role === "assistant" && typeof heard === "string" && heard.length < text.length;
-    if (!cut) return h("p", { class: "words" }, text || h("span", { class: "silent" }, t(item.final ? "noWords" : "noWordsYet")));
+    if (!cut) return h("p", { class: "words" }, item.status === "deleted" ? h("s", { class: "cut" }, text) : text || h("span", { class: "silent" }, t(item.final ? "noWords" : "noWordsYet")));
     const rest = text.startsWith(heard) ? text.slice(heard.length) : text;
     return h("p", { class: "words" }, h("span", { class: "said" }, text.startsWith(heard) ? heard : ""),
       item.final ? h("s", { class: "cut" }, rest) : h("span", { class: "ahead" }, rest),

@@ -1,7 +1,7 @@
 // One recording: both voices, the words in step, the events, the file.
 
 import { exportRecording, getPeaks, getRecording, recordingAudio, recordingEvents, removeRecording } from "../net/api.js";
-import { itemAt, readPeaks, readRecording } from "../model/recording.js";
+import { itemAt, readEntries, readPeaks, readRecording, saidAt } from "../model/recording.js";
 import { t } from "../words/words.js";
 import { agreed, button, clock, fill, h, say } from "./dom.js";
 import { Inspector } from "./inspector.js";
@@ -57,7 +57,7 @@ export class Player {
     this.title = h("h2", { tabindex: "-1" }, this.id);
     this.facts = h("p", { class: "small" });
     this.said = h("p", { class: "small", role: "status" }, t("loadingList"));
-    this.items = new Items({ began: () => this.#recording?.startedAt ?? null, seek: (item) => this.#seek(item.at - this.#recording.startedAt, true) });
+    this.items = new Items({ began: () => this.#recording?.startedAt ?? null, seek: (item) => this.#seek(saidAt(item, this.#recording.startedAt), true) });
     this.inspector = new Inspector({ readOnly: true, began: () => (this.#recording?.startedAt ?? 0) * 1000 });
     this.nodes = [
       h("section", { class: "sheet", "aria-label": t("recording") },
@@ -81,9 +81,10 @@ export class Player {
       say(this.facts, facts.filter(Boolean).join(" · "));
       this.items.show(made.transcript);
       this.inspector.turns.show(made.turns);
-      say(this.said, made.gaps.length ? t("hasGaps", { count: made.gaps.length }) : "");
+      const trouble = [made.status === "interrupted" && t("recording_interrupted"), made.gaps.length && t("hasGaps", { count: made.gaps.length })];
+      say(this.said, trouble.filter(Boolean).join(" · "));
       this.#moved();
-      await Promise.all([this.#loadSound(made), this.#loadEvents()]);
+      await Promise.all([this.#loadSound(made), this.#loadEvents(made)]);
     } catch (error) {
       say(this.said, t("failedWith", { message: error.detail || t(error.kind ?? "network") }));
     }
@@ -96,14 +97,13 @@ export class Player {
     this.#release = release;
     this.audio.src = url;
     this.play.disabled = false;
-    const gaps = made.gaps.map(({ since, until }) => [since - made.startedAt, until - made.startedAt]);
-    return this.wave.show(peaks, peaks.seconds || made.seconds, gaps);
+    return this.wave.show(peaks, made.seconds, made.gaps);
   }
 
-  async #loadEvents() {
-    const events = await recordingEvents(this.id);
+  async #loadEvents(made) {
+    const entries = readEntries(await recordingEvents(this.id), made.filtered);
     if (this.#closed) return;
-    events.forEach(({ at, sender, seen, event }, index) => event && this.inspector.log.fromObserver({ n: index + 1, at, sender, seen: seen ?? false, event }));
+    for (const entry of entries) this.inspector.log.fromObserver(entry);
     this.inspector.logView.refresh();
   }
 

@@ -18,10 +18,11 @@ export class Recordings {
     this.find = h("input", { type: "search", placeholder: t("recordingsSearch"), "aria-label": t("recordingsSearch"), on: { input: () => this.#searchSoon() } });
     this.list = h("ol", { class: "cards" });
     this.state = h("p", { class: "nothing", role: "status" });
+    this.problem = h("p", { class: "problems", role: "alert" });
     this.more = button(t("more"), () => this.#load(false), { hidden: true });
     this.stage = h("div", { class: "stage" }, h("p", { class: "nothing" }, t("recordingsChoose")));
     $("view-recordings").append(
-      h("div", { class: "side" }, h("h2", {}, t("viewRecordings")), this.find, this.state, this.list, this.more), this.stage);
+      h("div", { class: "side" }, h("h2", {}, t("viewRecordings")), this.find, this.problem, this.state, this.list, this.more), this.stage);
   }
 
   /** The view was opened, with the recording of this id or none. */
@@ -56,13 +57,14 @@ export class Recordings {
     const asked = ++this.#asked;
     if (anew) this.#before = null;
     try {
-      const { recordings, before = null } = await listRecordings({ before: this.#before, limit: PAGE, query: this.find.value.trim() });
+      const { recordings, next, problem } = await listRecordings({ before: this.#before, limit: PAGE, query: this.find.value.trim() });
       if (asked !== this.#asked) return;
       const cards = recordings.map((recording) => this.#card(recording));
       if (anew) this.list.replaceChildren(...cards);
       else this.list.append(...cards);
-      this.#before = before;
-      this.more.hidden = before === null;
+      this.#before = next ?? null;
+      this.more.hidden = this.#before === null;
+      say(this.problem, problem ?? "");
       say(this.state, this.list.childElementCount ? "" : t(this.find.value.trim() ? "recordingsNoMatch" : "recordingsNone"));
       this.#mark();
     } catch (error) {
@@ -70,11 +72,10 @@ export class Recordings {
     }
   }
 
-  #card({ id, started_at: startedAt, ended_at: endedAt, duration_ms: ms, user, profile, last_words: words, status, audio_bytes: bytes }) {
-    const lasted = ms ?? (endedAt ? (endedAt - startedAt) * 1000 : null);
-    const facts = [new Date(startedAt * 1000).toLocaleString(), profile, status && status !== "complete" && t(`recording_${status}`), bytes === 0 && t("noAudioShort")];
+  #card({ id, started_at: startedAt, duration_ms: ms, user, profile, last_words: words, status, audio }) {
+    const facts = [new Date(startedAt * 1000).toLocaleString(), profile, status === "interrupted" && t("recording_interrupted"), !audio && t("noAudioShort")];
     return h("li", { "data-recording": id }, h("a", { href: `#/recordings/${encodeURIComponent(id)}` },
-      h("span", { class: "card-who" }, user || id), h("span", { class: "card-time" }, lasted === null ? "" : clock(lasted)),
+      h("span", { class: "card-who" }, user || id), h("span", { class: "card-time" }, clock(ms)),
       h("span", { class: "card-words" }, words || ""), h("span", { class: "card-facts" }, facts.filter(Boolean).join(" · "))));
   }
 

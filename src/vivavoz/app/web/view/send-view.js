@@ -10,12 +10,12 @@ export class SendView {
   /** `send(event, way)`; `ways` is `[[name, words]…]`: through whom it may be sent. */
   constructor(send, ways) {
     this.#send = send;
-    this.template = h("select", { on: { change: () => this.#take() } });
+    this.template = h("select", { "aria-label": t("template"), on: { change: () => this.#take() } });
     fill(this.template, [["", t("templates")], ...TEMPLATES.map(([name], index) => [String(index), name])]);
     this.way = h("select", { "aria-label": t("sendWay") });
     this.way.hidden = ways.length < 2;
     fill(this.way, ways);
-    this.text = h("textarea", { class: "code", rows: 12, spellcheck: false, on: { keydown: (event) => this.#key(event) } });
+    this.text = h("textarea", { class: "code", rows: 12, spellcheck: false, "aria-label": t("clientEvent"), on: { keydown: (event) => this.#key(event) } });
     this.text.value = JSON.stringify(TEMPLATES[0][1], null, 2);
     this.said = h("p", { class: "said-result", role: "status" });
     this.root = h("div", { class: "send-view" },

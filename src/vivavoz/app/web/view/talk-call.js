@@ -9,6 +9,7 @@ import { Transcript } from "../model/transcript.js";
 
 const TICK_MS = 60;
 const COUNTERS_MS = 1_000;
+const KNOWN_WITHIN_MS = 10_000;
 const ANSWER_WITHIN_MS = 20_000;
 // What no filtered browser is sent: whoever gets one of these is not behind the filter.
 const UNFILTERED = new Set(["session.created", "session.updated", "response.created", "response.done"]);
@@ -55,15 +56,15 @@ export class TalkCall extends EventTarget {
     return made;
   }
 
-  /** Attach to the call as its observer. With `profile`, tell the application of the call first. */
+  /** Attach to the call as its observer. `adoptAs`: a profile, where the application must be told of the call. */
   async observe(adoptAs) {
     if (!this.id || this.watch) return;
     if (adoptAs !== null) await adopt(this.id, adoptAs).catch(() => {}); // What is wrong, the watch will say.
     if (this.call.progress.channel !== "open") return;
-    this.watch = new CallWatch(this.id);
+    this.watch = new CallWatch(this.id, { patienceMs: KNOWN_WITHIN_MS });
     this.watch.addEventListener("entries", ({ detail }) => this.#emit("observed", detail));
     this.watch.addEventListener("call", ({ detail }) => this.#emit("state", detail));
-    for (const type of ["link", "refused", "ended"]) {
+    for (const type of ["link", "rejected", "refused", "ended"]) {
       this.watch.addEventListener(type, ({ detail }) => this.#emit("observer", { type, detail }));
     }
   }

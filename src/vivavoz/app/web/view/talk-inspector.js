@@ -44,7 +44,7 @@ export class TalkInspector {
     this.#say("observerIdle");
     const on = (type, act) => call.addEventListener(type, ({ detail }) => this.#call === call && act(detail));
     on("event", ({ event, sent }) => this.#add(() => this.#panel.log.fromBrowser(event, Date.now(), { sent })));
-    on("observed", ({ entries }) => this.#observed(call, entries));
+    on("observed", (entries) => this.#observed(call, entries));
     on("state", (state) => this.#state(call, state));
     on("network", (network) => this.#panel.turns.show(this.#turns, network));
     on("observer", ({ type, detail }) => this.#observer(type, detail));
@@ -73,7 +73,8 @@ export class TalkInspector {
   }
 
   #observer(type, detail) {
-    if (type === "refused") this.#say("observerRefused", { message: detail.message });
+    if (type === "rejected") this.#panel.rejected(detail);
+    else if (type === "refused") this.#say("observerRefused", { message: detail.message });
     else if (type === "ended") this.#say("observerEnded");
     else if (detail === "waiting") this.#say("observerReconnecting");
     else if (detail === "connecting") this.#say("observer_attaching");

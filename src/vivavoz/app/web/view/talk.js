@@ -167,7 +167,9 @@ export class Talk {
     $("model").textContent = made.model ?? $("model").textContent;
     this.#setCall("live");
     this.#showPhase();
-    if (this.#info?.user?.operator) mine.observe(way === "token" ? profile : null);
+    // A service that lists its calls needs nobody to tell of them.
+    const unknown = way === "token" && !this.#info?.upstream.abilities.lists_calls;
+    if (this.#info?.user?.operator) mine.observe(unknown ? profile : null);
     await this.#listDevices();
     if (this.#typing) $("line").focus();
     return undefined;

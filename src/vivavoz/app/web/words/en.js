@@ -99,10 +99,11 @@ export const ENGLISH = {
   hangUp: "Hang up", hangUpTitle: "Hang up this call?", hangUpText: "The caller is cut off at once.", hungUp: "Hung up.", cancelAnswer: "Cancel answer", respondNow: "Answer now",
   coachKind: "What to do with the words", coachSystem: "Whisper to the assistant", coachUser: "Say as the caller", coachSay: "Have it said", coachWords: "Words for this call", coachAnswer: "and answer at once",
   sayExactly: "Say exactly this, and nothing else: {text}", gap: "Not observed from {from} to {to}: {reason}", callEnded: "Ended. {reason}", noWords: "no words", noWordsYet: "…",
+  status_waiting: "no answer yet", openRecording: "Open the recording",
   // Recordings and profiles
   recordingsSearch: "Search recordings", recordingsNone: "Nothing has been recorded.", recordingsNoMatch: "No recording matches.", recordingsChoose: "Choose a recording to play it.",
-  recording: "Recording", recording_recording: "still recording", recording_partial: "incomplete", recording_failed: "failed", recording_expired: "expired",
-  play: "Play", position: "Position", ofTime: "{at} of {time}", speed: "Speed", voices: "Voices", voicesBoth: "Both voices", lasted: "{time} long", tokens: "{count} tokens", hasGaps: "{count} stretches of this call were not observed.",
+  recording: "Recording", recording_interrupted: "interrupted: nobody saw its end",
+  play: "Play", position: "Position", ofTime: "{at} of {time}", speed: "Speed", voices: "Voices", voicesBoth: "Both voices", lasted: "{time} long", tokens: "{count} tokens", hasGaps: "Gaps in what was observed: {count}.",
   noSound: "The sound cannot be played.", noAudio: "This service gives no sound to record: events and words only.", noAudioShort: "words only", fetching: "Fetching…", downloaded: "Saved as {name}.",
   download: "Download", delete: "Delete", deleteTitle: "Delete this recording?", deleteText: "Sound, words and events are removed for good.",
   profilesText: "Read from the server's file. Browsers are told a profile's name and title, nothing else.", profilesNone: "No profiles are configured.", profileDefault: "default", profileModel: "Model", profileTools: "Server-side tools", profileRecord: "Recorded", profileLanguages: "Languages",

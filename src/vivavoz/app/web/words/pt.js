@@ -99,10 +99,11 @@ export const PORTUGUESE = {
   hangUp: "Desligar", hangUpTitle: "Desligar esta chamada?", hangUpText: "Quem liga é cortado na hora.", hungUp: "Desligada.", cancelAnswer: "Cancelar resposta", respondNow: "Responder agora",
   coachKind: "O que fazer com as palavras", coachSystem: "Sussurrar ao assistente", coachUser: "Dizer como quem liga", coachSay: "Fazer dizer", coachWords: "Palavras para esta chamada", coachAnswer: "e responder já",
   sayExactly: "Diga exatamente isto, e nada mais: {text}", gap: "Sem observação de {from} a {to}: {reason}", callEnded: "Encerrada. {reason}", noWords: "sem palavras", noWordsYet: "…",
+  status_waiting: "sem resposta ainda", openRecording: "Abrir a gravação",
   // Gravações e perfis
   recordingsSearch: "Buscar gravações", recordingsNone: "Nada foi gravado.", recordingsNoMatch: "Nenhuma gravação corresponde.", recordingsChoose: "Escolha uma gravação para ouvir.",
-  recording: "Gravação", recording_recording: "ainda gravando", recording_partial: "incompleta", recording_failed: "falhou", recording_expired: "expirada",
-  play: "Tocar", position: "Posição", ofTime: "{at} de {time}", speed: "Velocidade", voices: "Vozes", voicesBoth: "As duas vozes", lasted: "duração {time}", tokens: "{count} tokens", hasGaps: "{count} trechos desta chamada não foram observados.",
+  recording: "Gravação", recording_interrupted: "interrompida: ninguém viu o fim",
+  play: "Tocar", position: "Posição", ofTime: "{at} de {time}", speed: "Velocidade", voices: "Vozes", voicesBoth: "As duas vozes", lasted: "duração {time}", tokens: "{count} tokens", hasGaps: "Lacunas no que foi observado: {count}.",
   noSound: "O som não pode ser tocado.", noAudio: "Este serviço não dá som para gravar: só eventos e palavras.", noAudioShort: "só palavras", fetching: "Buscando…", downloaded: "Salvo como {name}.",
   download: "Baixar", delete: "Apagar", deleteTitle: "Apagar esta gravação?", deleteText: "Som, palavras e eventos são removidos para sempre.",
   profilesText: "Lidos do arquivo do servidor. Navegadores recebem o nome e o título de um perfil, nada mais.", profilesNone: "Nenhum perfil está configurado.", profileDefault: "padrão", profileModel: "Modelo", profileTools: "Ferramentas do servidor", profileRecord: "Gravado", profileLanguages: "Idiomas",
