@@ -72,9 +72,12 @@ def test_log_probabilities_and_speakers_reach_the_client() -> None:
 
 def test_a_session_may_not_begin_with_what_its_recogniser_cannot_give() -> None:
     async def scene(calls: CallRegistry) -> None:
-        with pytest.raises(ProtocolError) as refused:
-            calls.open(session(), "gpt-realtime")
-        assert (refused.value.code, refused.value.param) == ("invalid_value", "include")
+        for begin in (calls.open, calls.check):
+            with pytest.raises(ProtocolError) as refused:
+                begin(session(), "gpt-realtime")
+            assert (refused.value.code, refused.value.param) == ("invalid_value", "include")
+        assert len(calls) == 0
+        calls.check(None, "gpt-realtime")
 
     play(scene, engines=Unsure())
 

@@ -140,6 +140,9 @@ class FakeCalls:
         self.opened: list[FakeCall] = []
         self.listing = Listing()
 
+    def check(self, session: SessionPatch | None, model: str) -> None:
+        """Anything goes."""
+
     def open(
         self,
         session: SessionPatch | None,

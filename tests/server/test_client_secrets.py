@@ -9,6 +9,7 @@ import pytest
 
 from tests.server.fakes import KEY, Running, running
 from vivavoz.config import Config, Limits
+from vivavoz.wire.errors import invalid_value
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
@@ -117,3 +118,18 @@ async def test_strict_models(prefix: str, code: str) -> None:
             server, {"session": {"type": "realtime", "model": "gpt-realtime-mini"}}, prefix
         )
         assert status == 200
+
+
+async def test_what_no_call_could_begin_with_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the engines are there to be asked; else it is refused when the token is used."""
+
+    def refuse(session: Any, model: str) -> None:
+        raise invalid_value("No.", "include")
+
+    async with running() as server:
+        monkeypatch.setattr(server.calls, "check", refuse)
+        await server.service.engines.wait_ready("gpt-realtime", 5)
+        status, answer = await post(server, {"session": {"type": "realtime"}})
+        assert (status, answer["error"]["param"]) == (400, "session.include")
+        monkeypatch.setattr(server.service.engines, "ready", lambda model: False)
+        assert (await post(server, {"session": {"type": "realtime"}}))[0] == 200

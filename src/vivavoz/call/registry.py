@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,7 +31,7 @@ from vivavoz.session.translation.session import TranslationSession
 from vivavoz.wire.base import replace
 from vivavoz.wire.errors import invalid_value
 from vivavoz.wire.grants import Grant
-from vivavoz.wire.options import AnyPatch, effective_session
+from vivavoz.wire.options import AnyPatch, SessionOptions, effective_session
 from vivavoz.wire.rest import CallEntry
 from vivavoz.wire.translation import TranslationPatch
 
@@ -48,6 +49,15 @@ class AtCapacity(Exception):
 
 class UnknownModel(Exception):
     """No engines are configured for the model."""
+
+
+class _Planned(NamedTuple):
+    """What a call is to be, as far as the session and the engines decide it."""
+
+    options: SessionOptions
+    engines: Engines
+    settings: Settings
+    tools: RemoteTools
 
 
 class CallRegistry:
@@ -132,6 +142,42 @@ class CallRegistry:
         """
         if self._draining or len(self._calls) >= self._settings.sessions:
             raise AtCapacity
+        plan = self._plan(session, model)
+        number = self._opened + 1
+        seed = self._seed(number)
+        duration = self._settings.session_seconds
+        if grant is not None and grant.max_seconds is not None:
+            duration = min(duration, grant.max_seconds)
+        settings = replace(plan.settings, duration_s=duration, expires_at=self._expires_at(duration))
+        rate = self._rates.of(account) if self._rates is not None else None
+        call_id = self._call_id(number)
+        core = Session(plan.options, Ids(seed=seed), settings, session_id=session_id)
+        head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=plan.options, settings=settings)
+        tap = self._open_tap(number, call_id) if self._open_tap is not None else None
+        call = Call(
+            call_id,
+            core,
+            plan.engines,
+            self._settings,
+            self._trace(call_id, head),
+            tap,
+            plan.tools,
+            self._prompts,
+            grant,
+            self._listing.change,
+            rate,
+        )
+        if self._listener is not None:
+            call.stages.listen(self._listener(call_id))
+        self._begin(number, call, plan.options.model, client)
+        return call
+
+    def check(self, session: AnyPatch | None, model: str) -> None:
+        """Whether :meth:`open` would make a session of it, now; raises as that does."""
+        plan = self._plan(session, model)
+        Session(plan.options, Ids(seed=b""), plan.settings)
+
+    def _plan(self, session: AnyPatch | None, model: str | None) -> _Planned:
         tools = RemoteTools(self._tool_servers)
         options = effective_session(
             self._prompts.filled_session(tools.sealed_session(session)), model or "gpt-realtime"
@@ -145,13 +191,7 @@ class CallRegistry:
             raise invalid_value(
                 f"The model '{options.model}' has no recogniser of its own: it cannot transcribe.", "type"
             )
-        number = self._opened + 1
-        seed = self._seed(number)
-        duration = self._settings.session_seconds
-        if grant is not None and grant.max_seconds is not None:
-            duration = min(duration, grant.max_seconds)
         reader = engines.speech_to_speech or engines.llm
-        rate = self._rates.of(account) if self._rates is not None else None
         settings = Settings(
             plan="converse" if engines.speech_to_speech is not None and not transcribes else "cascade",
             judges_turns=engines.turn is not None,
@@ -160,9 +200,7 @@ class CallRegistry:
             logprobs=bool(getattr(engines.stt, "gives_logprobs", False)),
             reasons=bool(getattr(engines.llm, "reasons", False)),
             transcribers=self._settings.transcribers,
-            rated="no" if rate is None else "told" if self._settings.tells_rate_limits else "silently",
-            duration_s=duration,
-            expires_at=self._expires_at(duration),
+            rated="no" if self._rates is None else "told" if self._settings.tells_rate_limits else "silently",
             input_ms=self._settings.input_ms,
             model_given=model is not None,
             sees=bool(getattr(engines.llm, "sees", False)),
@@ -172,27 +210,7 @@ class CallRegistry:
         window: Window | None = getattr(reader, "window", None)
         if window is not None:
             settings = replace(settings, window=window.tokens, longest_reply=window.output)
-        call_id = self._call_id(number)
-        core = Session(options, Ids(seed=seed), settings, session_id=session_id)
-        head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings)
-        tap = self._open_tap(number, call_id) if self._open_tap is not None else None
-        call = Call(
-            call_id,
-            core,
-            engines,
-            self._settings,
-            self._trace(call_id, head),
-            tap,
-            tools,
-            self._prompts,
-            grant,
-            self._listing.change,
-            rate,
-        )
-        if self._listener is not None:
-            call.stages.listen(self._listener(call_id))
-        self._begin(number, call, options.model, client)
-        return call
+        return _Planned(options, engines, settings, tools)
 
     def open_translation(
         self,

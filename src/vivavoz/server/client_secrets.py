@@ -61,6 +61,9 @@ async def mint(service: Service, request: web.Request, body: bytes, account: str
     check_converses(request, model, kind_of(patch) if patch is not None else "realtime")
     try:
         options = effective_session(service.filled(patch), model)
+        if service.engines.ready(model):
+            # What this server cannot do is refused now, rather than when the token is used.
+            service.calls.check(patch, model)
     except ProtocolError as error:
         raise error.under("session") from None
     session_id = service.new_session_id()

@@ -41,6 +41,11 @@ class EnginePool:
             raise KeyError(model)
         return self._sets[name]
 
+    def ready(self, model: str) -> bool:
+        """Whether the engines of ``model`` can serve a call now."""
+        name = self._config.engine_set_of(model)
+        return name in self._done and self._done[name].is_set() and name not in self._failures
+
     async def wait_ready(self, model: str, timeout_s: float) -> None:
         """Returns when the engines of ``model`` can serve a call. Raises NotReady, KeyError."""
         name = self._config.engine_set_of(model)
