@@ -41,6 +41,8 @@ class StandIn:
         self.faults: dict[str, list[web.Response | str]] = {}
         """Path's end -> what comes instead, in turn: an answer, ``break`` (the connection), or ``hang``."""
         self.released = asyncio.Event()
+        self.observed = False
+        """Whether sidebands are accepted, and say nothing."""
 
     def fail(self, path: str, *instead: web.Response | str) -> None:
         self.faults[path] = list(instead)
@@ -57,6 +59,11 @@ class StandIn:
         self.asked.append(
             Asked(request.path, dict(request.query), dict(request.headers), await request.read())
         )
+        if self.observed and request.path.endswith("/realtime"):
+            sideband = web.WebSocketResponse()
+            await sideband.prepare(request)
+            await sideband.receive()
+            return sideband
         for path, instead in self.faults.items():
             if request.path.endswith(path) and instead:
                 return await self._fail(request, instead.pop(0))

@@ -72,7 +72,7 @@ async def test_many_at_once_ask_once(entra: Entra, source: Source) -> None:
 
 async def test_the_old_token_is_used_while_the_new_one_is_fetched(entra: Entra, source: Source) -> None:
     assert await bearer(entra) == "1"
-    keeping = asyncio.ensure_future(entra.keep())
+    keeping = asyncio.ensure_future(entra.keep(look_s=0.001))
     try:
         source.open.clear()
         source.called.clear()
@@ -95,7 +95,7 @@ async def test_a_failed_renewal_leaves_the_old_token_in_use(entra: Entra, source
     source.failing = True
     source.called.clear()
     source.now += 3600 - EARLY_S + 1
-    keeping = asyncio.ensure_future(entra.keep())
+    keeping = asyncio.ensure_future(entra.keep(look_s=0.001))
     try:
         async with asyncio.timeout(5):
             await source.called.wait()

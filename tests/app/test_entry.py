@@ -283,3 +283,38 @@ async def test_a_bare_offer_is_taken_too(stand_in: StandIn, folder: Path) -> Non
         ) as answer,
     ):
         assert answer.status == 201
+
+
+@pytest.mark.parametrize(
+    ("upstream", "origin", "filtered", "reads"),
+    [
+        ("vivavoz", "token", "on", False),
+        ("vivavoz", "adopted", "off", True),
+        ("vivavoz", "adopted", None, False),
+        ("azure", "connect", None, False),
+        ("azure", "token", None, True),
+        ("azure", "adopted", None, True),
+        ("openai", "connect", None, True),
+    ],
+)
+async def test_what_is_known_of_a_call_says_who_reads_its_session(
+    upstream: str, origin: Any, filtered: Any, reads: bool, stand_in: StandIn, folder: Path
+) -> None:
+    async with before(stand_in, folder, upstream=upstream) as app:
+        info = app.application.call_info("rtc_1", user="ann", origin=origin, filtered=filtered)
+    assert info.browser_reads_session == reads
+    assert info.record is False
+
+
+async def test_more_observers_than_requests_at_once_stop_no_request(stand_in: StandIn, folder: Path) -> None:
+    """Their connections last as long as calls do."""
+    held: list[aiohttp.ClientWebSocketResponse] = []
+    async with before(stand_in, folder) as app:
+        http = app.application.upstream._http  # type: ignore[attr-defined]
+        http._connections = 2
+        stand_in.observed = True
+        for _ in range(5):
+            held.append(await app.application.upstream.observe("rtc_stand_in"))  # noqa: PERF401
+        assert (await app.token())[0] == 200
+        for each in held:
+            await each.close()

@@ -104,7 +104,10 @@ class Application:
         """What is known of a call at its start; a profile that is gone counts as the default one."""
         named = {each.name: each for each in self.profiles}
         chosen = named.get(profile or "") or self.profiles.get(None)
-        reads = self.browser_reads_session
+        reads = self.browser_reads_session["connect" if origin == "connect" else "token"]
+        if filtered is not None and self.upstream.abilities.binds_filter:
+            # The service itself says so.
+            reads = filtered == "off"
         wanted = self.config.recordings.enabled if chosen.record is None else chosen.record
         return CallInfo(
             call_id=call_id,
@@ -113,7 +116,7 @@ class Application:
             user=user,
             origin=origin,
             filtered=self.filtered if filtered is None else filtered,
-            browser_reads_session=reads["connect" if origin == "connect" else "token"],
+            browser_reads_session=reads,
             started_at=time.time() if started_at is None else started_at,
             record=wanted and self.recordings,
         )

@@ -7,6 +7,7 @@ CLI); some of its credentials ask anew at every call, so the token is kept here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -20,8 +21,11 @@ EARLY_S = 300.0
 """How long before its end a token is renewed, while it is still used."""
 _LAST_S = 30.0
 """A token that ends sooner is not used: it might end on its way."""
+LOOK_S = 30.0
+"""How often the token's age is looked at, and so how soon a failed renewal is tried again."""
 _FETCH_S = 20.0
-_RETRY_S = (2.0, 5.0, 15.0, 60.0)
+_RETRY_S = 2.0
+"""For how long nobody asks after a failure that left no token."""
 
 
 class AccessToken(Protocol):
@@ -52,14 +56,11 @@ class Entra:
         self._expires_on = 0.0
         self._fetching = asyncio.Lock()
         self._failed_until = 0.0
-        self._wanted = asyncio.Event()
 
     async def headers(self) -> dict[str, str]:
         """Raises UpstreamError (503) where no token can be had."""
         if self._token is None or self._left() < _LAST_S:
             await self._renew(older_than=_LAST_S)
-        elif self._left() < EARLY_S:
-            self._wanted.set()
         return {"Authorization": f"Bearer {self._token}"}
 
     def refused(self) -> bool:
@@ -68,24 +69,13 @@ class Entra:
         self._token = None
         return had
 
-    async def keep(self) -> None:
-        """Renew the token before it ends, until cancelled. A failure is tried again, slower each time; the
-        old token is used as long as it is good."""
-        failures = 0
+    async def keep(self, look_s: float = LOOK_S) -> None:
+        """Renew the token before it ends, until cancelled. By the clock on the wall, which a machine that
+        slept finds far ahead; the old token is used as long as it is good."""
         while True:
-            try:
+            with contextlib.suppress(UpstreamError):
                 await self._renew(older_than=EARLY_S)
-                failures = 0
-                wait_s = max(self._left() - EARLY_S, 1.0)
-            except UpstreamError:
-                wait_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
-                failures += 1
-            self._wanted.clear()
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._wanted.wait()
-            except TimeoutError:
-                continue
+            await asyncio.sleep(look_s)
 
     async def close(self) -> None:
         await self._source.close()
@@ -108,7 +98,7 @@ class Entra:
                 # Its text names tenants, addresses and what each way of finding a credential said.
                 log.error("no Entra token could be had: %s; see docs/azure.md", type(error).__name__)
                 log.debug("why: %s", error)
-                self._failed_until = self._clock() + _RETRY_S[0]
+                self._failed_until = self._clock() + _RETRY_S
                 raise _unavailable() from None
             self._token, self._expires_on = token, expires_on
 
@@ -127,5 +117,5 @@ def _unavailable() -> UpstreamError:
         "The application cannot get a credential for the service (Microsoft Entra); its log says more.",
         "credential_unavailable",
         None,
-        _RETRY_S[0],
+        _RETRY_S,
     )

@@ -16,6 +16,8 @@ from vivavoz.app.upstream.refusals import refusal, retry_after_s
 
 log = logging.getLogger("vivavoz.app")
 
+CONNECTIONS = 100
+"""Requests under way at once; what is more waits. WebSockets are not among them: they last."""
 CONNECT_S = 5.0
 REQUEST_S = 15.0
 _MAX_BODY = 1024 * 1024
@@ -40,7 +42,7 @@ class Unsent(UpstreamError):
 
 
 class Http:
-    """One service: one base URL, one credential, one client session."""
+    """One service: one base URL, one credential, one client session for requests and one for WebSockets."""
 
     def __init__(
         self,
@@ -48,7 +50,7 @@ class Http:
         credential: Credential,
         *,
         socket: str | None = None,
-        connections: int = 100,
+        connections: int = CONNECTIONS,
         connect_s: float = CONNECT_S,
         request_s: float = REQUEST_S,
     ) -> None:
@@ -59,7 +61,7 @@ class Http:
         self._connections = connections
         self._connect_s = connect_s
         self._request_s = request_s
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[int, aiohttp.ClientSession] = {}
 
     async def request(
         self,
@@ -112,7 +114,7 @@ class Http:
     ) -> Reply:
         shown = {} if anonymous else await self._credential.headers()
         try:
-            async with self._client().request(
+            async with self._client(self._connections).request(
                 method,
                 self._base + path,
                 data=body,
@@ -134,7 +136,7 @@ class Http:
         shown = await self._credential.headers()
         try:
             async with asyncio.timeout(self._request_s):
-                return await self._client().ws_connect(
+                return await self._client(0).ws_connect(
                     self._base + path,
                     params=params,
                     headers=shown,
@@ -153,26 +155,27 @@ class Http:
             raise _failure(what, error) from None
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
         await self._credential.close()
 
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def _client(self, connections: int) -> aiohttp.ClientSession:
+        """The session with so many connections at most; 0: any number."""
+        if connections not in self._sessions:
             connector = (
-                aiohttp.UnixConnector(self._socket, limit=self._connections, keepalive_timeout=_KEEPALIVE_S)
+                aiohttp.UnixConnector(self._socket, limit=connections, keepalive_timeout=_KEEPALIVE_S)
                 if self._socket
-                else aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=_KEEPALIVE_S)
+                else aiohttp.TCPConnector(limit=connections, keepalive_timeout=_KEEPALIVE_S)
             )
-            self._session = aiohttp.ClientSession(
+            self._sessions[connections] = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "vivavoz-app"},
                 # A proxy named by the environment carries requests to hosted services.
                 trust_env=self._socket is None,
             )
-        return self._session
+        return self._sessions[connections]
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> bytes:

@@ -80,7 +80,8 @@ def _error(
         case 403, _:
             return UpstreamError(
                 502,
-                f"The service refused {what} (403): this application's credential may not do that.",
+                f"The service refused {what} (403{f', {code}' if code else ''}): this application may not do "
+                "that there.",
                 "upstream_forbidden",
             )
         case 404, "DeploymentNotFound" | "model_not_found":
