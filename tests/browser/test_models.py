@@ -50,8 +50,8 @@ def test_an_event_that_comes_by_both_ways_is_one_row_whichever_comes_first(page:
     rows = lens(
         page,
         """const event = (id) => ({ type: "t", event_id: id });
-        const observed = (n, id) =>
-            log.fromObserver({ n, at: 1, sender: "server", seen: true, event: event(id) }, { ownBrowser: true });
+        const entry = (n, id) => ({ n, at: 1, sender: "server", seen: true, event: event(id) });
+        const observed = (n, id) => log.fromObserver(entry(n, id), { ownBrowser: true });
         log.fromBrowser(event("a"), 1000);
         observed(1, "a");
         observed(2, "b");
