@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.call.sounds import silence, voice
 from tests.call.test_call import play
 from tests.call.transports import FakeTransport
+from tests.scenarios.playbook import Player, scenarios
 from vivavoz.call.registry import CallRegistry
 from vivavoz.call.stages import JobStages, ResponseStages, StageListener, TurnStages, TurnTimings
 from vivavoz.call.watching import MAX_OPEN, StageWatch
@@ -27,6 +29,7 @@ from vivavoz.wire.options import (
     SessionOptions,
     TurnDetection,
 )
+from vivavoz.wire.server_events import ResponseCreated
 
 TURNS = ServerVad(silence_duration_ms=200)
 
@@ -393,6 +396,33 @@ def test_who_has_gone_is_told_nothing_and_who_comes_is_told_of_what_begins() -> 
     scene.answer(1.5)
     assert scene.kept.turns == []
     assert [response.status for response in late.responses] == ["completed"]
+
+
+@pytest.mark.parametrize("path", scenarios(), ids=lambda path: path.stem)
+def test_every_scenario_can_be_watched(path: Path) -> None:
+    """Whatever happens: every job that began is told once, with its end, and every response too."""
+    player = Player(path)
+    session, watch, kept = player.fresh(), StageWatch(), Kept()
+    watch.listen(kept)
+    started: set[int] = set()
+    created: list[str] = []
+    for step in player.play():
+        done = session.step(step.now, step.input)
+        watch.step(step.now, step.input, done, session.voiced)
+        for effect in done:
+            if isinstance(effect, effects.StartJob):
+                started.add(effect.job)
+            if isinstance(effect, effects.Send) and isinstance(effect.event, ResponseCreated):
+                created.append(effect.event.response.id)
+    watch.closed(10_000.0)
+    owners = [*kept.turns, *kept.responses]
+    told = [*kept.jobs, *(job for owner in owners for job in owner.jobs)]
+    assert sorted(job.job for job in told) == sorted(started)
+    assert all(job.ended is not None and job.outcome is not None for job in told)
+    assert sorted(response.response_id for response in kept.responses) == sorted(created)
+    assert len({turn.item_id for turn in kept.turns}) == len(kept.turns)
+    for timings in kept.answered:
+        assert timings.item_id in {turn.item_id for turn in kept.turns}
 
 
 def test_the_records_of_a_real_call() -> None:

@@ -12,7 +12,9 @@ import msgspec
 
 from vivavoz.wire.options import Tracing
 
-JobKind = Literal["stt", "turn", "llm", "tts", "speech_to_speech", "translation", "mcp_list", "mcp_call"]
+JobKind = Literal[
+    "stt", "turn", "count", "llm", "tts", "speech_to_speech", "translation", "mcp_list", "mcp_call"
+]
 
 TurnOutcome = Literal["understood", "wordless", "failed", "discarded"]
 

@@ -42,6 +42,7 @@ _KINDS: dict[type, JobKind] = {
     effects.Converse: "speech_to_speech",
     effects.Synthesize: "tts",
     effects.Translate: "translation",
+    effects.Count: "count",
     effects.ListTools: "mcp_list",
     effects.CallTool: "mcp_call",
 }
@@ -205,8 +206,15 @@ class StageWatch:
             job.output_tokens += input.output_tokens
             job.cached_tokens += input.cached_tokens
 
-    def _ended(self, now: float, input: inputs.JobEnded) -> None:
+    def _ended(self, now: float, input: Any) -> None:
+        """It said so, or gave the one answer that it was asked for."""
         self._job_over(now, input.job, "completed")
+
+    def _returned(self, now: float, input: inputs.ToolReturned) -> None:
+        if input.error is None:
+            self._job_over(now, input.job, "completed")
+        else:
+            self._job_over(now, input.job, "failed", tag_of(type(input.error)))
 
     def _failed(self, now: float, input: inputs.JobFailed) -> None:
         self._job_over(now, input.job, "failed", input.code)
@@ -379,6 +387,10 @@ _INPUTS: dict[type, Any] = {
     inputs.Synthesized: StageWatch._said,
     inputs.Transcribed: StageWatch._transcribed,
     inputs.RepliedUsage: StageWatch._counted,
+    inputs.Judged: StageWatch._ended,
+    inputs.Counted: StageWatch._ended,
+    inputs.ToolsListed: StageWatch._ended,
+    inputs.ToolReturned: StageWatch._returned,
     inputs.JobEnded: StageWatch._ended,
     inputs.JobFailed: StageWatch._failed,
     inputs.Flushed: StageWatch._flushed,
