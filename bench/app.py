@@ -2,7 +2,8 @@
 
 The service (scripted engines) and the application are processes of their own. Each round asks the service by
 itself and the application in front of it, in turn, over connections that stay open; what is added is the
-difference. The rate is taken from the processor time that the application used, with many askers at once.
+difference. Asked are ``vivavoz app`` and the application of ``vivavoz serve``, behind the worker's port.
+The rate is taken from the processor time that ``vivavoz app`` used, with many askers at once.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ RATE_GOAL = 200.0
 _ASKERS = 16
 _KEY = "the-key-of-the-service"
 _BEARER = {"Authorization": f"Bearer {_KEY}"}
+
+_UNBOUNDED = {
+    "VIVAVOZ_APP_BUDGETS_USER_PER_MINUTE": "0",
+    "VIVAVOZ_APP_BUDGETS_ADDRESS_PER_MINUTE": "0",
+    "VIVAVOZ_APP_OBSERVE": "false",
+}
 
 _OFFER = "\r\n".join(
     [
@@ -54,7 +61,9 @@ _OFFER = "\r\n".join(
 def run(*, quick: bool = False) -> dict[str, Any]:
     rounds, tokens = (40, 300) if quick else (400, 3000)
     with (
-        rig.vivavoz("scripted", environment={"VIVAVOZ_API_KEY": _KEY, "VIVAVOZ_PAGE": "off"}) as service,
+        rig.vivavoz(
+            "scripted", environment={"VIVAVOZ_API_KEY": _KEY, "VIVAVOZ_PAGE": "open", **_UNBOUNDED}
+        ) as service,
         tempfile.TemporaryDirectory(prefix="vivavoz-bench-") as folder,
     ):
         port = rig.free_port()
@@ -63,19 +72,20 @@ def run(*, quick: bool = False) -> dict[str, Any]:
             "VIVAVOZ_PORT": str(port),
             "VIVAVOZ_STATE_DIR": folder,
             "VIVAVOZ_APP_UPSTREAM_KEY": _KEY,
-            "VIVAVOZ_APP_BUDGETS_USER_PER_MINUTE": "0",
-            "VIVAVOZ_APP_BUDGETS_ADDRESS_PER_MINUTE": "0",
-            "VIVAVOZ_APP_OBSERVE": "false",
+            **_UNBOUNDED,
         }
         with rig.process(command, port, environment, Path(folder)) as application:
             rig.answers(f"{application.url}/api/app", application, 30)
+            rig.answers(f"{service.url}/api/app", service, 30)
             figures = asyncio.run(_measure(service.url, application, rounds, tokens))
     rig.table(
         f"the application in front of the service, {rounds} rounds (ms)",
         ["", "p50", "p95", "service alone: p50", "p95", "added: p50", "p95", "goal (p95)"],
         [
-            ["/token", *figures["token"], TOKEN_GOAL_MS],
-            ["/connect", *figures["connect"], CONNECT_GOAL_MS],
+            ["/token of vivavoz app", *figures["token"], TOKEN_GOAL_MS],
+            ["/token of vivavoz serve", *figures["token_beside"], TOKEN_GOAL_MS],
+            ["/connect of vivavoz app", *figures["connect"], CONNECT_GOAL_MS],
+            ["/connect of vivavoz serve", *figures["connect_beside"], CONNECT_GOAL_MS],
         ],
     )
     rig.table(
@@ -89,21 +99,15 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 async def _measure(service: str, application: rig.Server, rounds: int, tokens: int) -> dict[str, Any]:
     async with aiohttp.ClientSession() as http:
-        token = _compared(
-            [
-                (await _timed(_mint(http, service)), await _timed(_token(http, application.url)))
-                for _ in range(rounds)
-            ]
-        )
-        connect = _compared(
-            [
-                (
-                    await _call(http, f"{service}/v1/realtime/calls", service),
-                    await _call(http, f"{application.url}/connect", service),
-                )
-                for _ in range(rounds)
-            ]
-        )
+        token_rounds, call_rounds = [], []
+        for _ in range(rounds):
+            alone = await _timed(_mint(http, service))
+            through = [await _timed(_token(http, url)) for url in (application.url, service)]
+            token_rounds.append((alone, *through))
+        for _ in range(rounds):
+            alone = await _call(http, f"{service}/v1/realtime/calls", service)
+            through = [await _call(http, f"{url}/connect", service) for url in (application.url, service)]
+            call_rounds.append((alone, *through))
         before, began = rig.cpu_s(application.pid), time.perf_counter()
         left = iter(range(tokens))
 
@@ -116,8 +120,10 @@ async def _measure(service: str, application: rig.Server, rounds: int, tokens: i
                 group.create_task(ask())
         took, used = time.perf_counter() - began, rig.cpu_s(application.pid) - before
     return {
-        "token": token,
-        "connect": connect,
+        "token": _compared([(alone, app) for alone, app, _ in token_rounds]),
+        "token_beside": _compared([(alone, beside) for alone, _, beside in token_rounds]),
+        "connect": _compared([(alone, app) for alone, app, _ in call_rounds]),
+        "connect_beside": _compared([(alone, beside) for alone, _, beside in call_rounds]),
         "rate": tokens / took,
         "core_ms": used / tokens * 1000,
         "rate_of_a_core": tokens / used,
@@ -155,7 +161,7 @@ async def _call(http: aiohttp.ClientSession, url: str, service: str) -> float:
     """How long it took to be answered (ms); the call is hung up afterwards."""
     form = aiohttp.FormData(default_to_multipart=True)
     form.add_field("sdp", _OFFER)
-    headers = _BEARER if url.startswith(service) else {}
+    headers = _BEARER if url.endswith("/calls") else {}
     began = time.perf_counter()
     async with http.post(url, data=form, headers=headers) as answer:
         await answer.read()
