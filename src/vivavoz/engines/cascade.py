@@ -67,7 +67,7 @@ class CascadeTranslator:
         hearing: Any = self._stt.transcribe(audio, SttOptions(model=options.transcription))
         async with aclosing(hearing) as transcripts:
             async for transcript in transcripts:
-                if getattr(transcript, "draft", False):
+                if transcript.draft:
                     continue
                 yield transcript
                 heard = transcript.text if transcript.final else heard + transcript.text
