@@ -113,6 +113,17 @@ async def test_a_call_that_never_was_is_given_up() -> None:
         assert observer.state.end_reason == "the service knows no such call"
 
 
+async def test_why_the_client_left_is_told() -> None:
+    async with world(OURS) as told, told.running() as observers:
+        call = told.service.call()
+        observer = started(observers)
+        await attached(observer)
+        await call.tell({"type": "vivavoz.participant.left", "role": "client", "reason": "the peer hung up"})
+        await told.service.end(call)
+        await until(lambda: not observer.live)
+        assert observer.state.end_reason == "the peer hung up"
+
+
 async def test_the_services_reason_is_told() -> None:
     async with world() as told, told.running() as observers:
         call = told.service.call()
@@ -277,6 +288,10 @@ async def test_after_a_restart_the_call_is_found_and_the_gap_is_marked(abilities
             await attached(started(observers))
             await call.tell(ITEM)
             await until(lambda: told.heard.types() == ["conversation.item.added"])
+            # Said to this observer alone: the next one is not told where that was.
+            for socket in call.sockets:
+                await socket.send_json({"type": "vivavoz.turn.timings", "event_id": "event_vivavoz_1"})
+            await until(lambda: len(told.heard.types()) == 2)
         assert told.heard.closed_calls == []
         await until(lambda: not call.sockets)
         await call.tell(SAID)
@@ -289,6 +304,7 @@ async def test_after_a_restart_the_call_is_found_and_the_gap_is_marked(abilities
                 await until(lambda: words(observer) == ["Hello again"])
                 assert told.heard.types() == [
                     "conversation.item.added",
+                    "vivavoz.turn.timings",
                     "response.output_text.delta",
                     "response.output_text.delta",
                 ]

@@ -26,7 +26,7 @@ from vivavoz.app.observer.ports import (
     Sender,
     Track,
 )
-from vivavoz.app.observer.sideband import Outgoing, Over, Sideband, Timing
+from vivavoz.app.observer.sideband import ENDED, MAX_REASON, Outgoing, Over, Sideband, Timing
 from vivavoz.app.observer.state import CallFold
 from vivavoz.app.observer.toolrunner import Threads, ToolRunner
 from vivavoz.app.observer.tools import Toolbox, ToolContext
@@ -80,6 +80,8 @@ class Observer:
         self._told: str | None = None
         self._last_at = seen.seen_at if seen else info.started_at
         self._lost_at: float | None = None
+        self._left = ""
+        """Why the call's own client is gone, where the service says so."""
         self._missed = seen is not None or info.origin == "adopted"
         """Whether the call has gone on for a while, unobserved."""
         self._replay: list[tuple[float, dict[str, Any], bytes]] | None = None
@@ -126,7 +128,7 @@ class Observer:
             raise
         finally:
             await self._tools.close()
-        self._finish(reason)
+        reason = self._finish(reason)
         await self._stored(keeping.store.closed(self.info.call_id, self._fold.state.ended_at or 0.0, reason))
 
     async def end(self, reason: str) -> None:
@@ -161,14 +163,16 @@ class Observer:
         except Over as over:
             return str(over)
 
-    def _finish(self, reason: str) -> None:
+    def _finish(self, reason: str) -> str:
         at = time.time()
+        reason = self._left if reason == ENDED and self._left else reason
         self._fold.ended(at, reason)
         log.info("call %s: over (%s)", self.info.call_id, reason)
         self._keeping.recorder.closed(self.info.call_id, at, reason, self.state)
         self.log.over()
         self._news()
         self.watches.end()
+        return reason
 
     @property
     def progressed(self) -> bool:
@@ -264,8 +268,14 @@ class Observer:
 
     def _take(self, at: float, event: dict[str, Any], raw: bytes, *, recorded: bool = True) -> None:
         self._fold.apply(at, event)
-        if (event_id := identifier(event, "event_id")) is not None:
-            self._last_event_id, self._last_at = event_id, at
+        self._last_at = at
+        kind = text(event, "type")
+        if kind == "vivavoz.participant.left" and text(event, "role") == "client":
+            self._left = text(event, "reason")[:MAX_REASON]
+        event_id = identifier(event, "event_id")
+        # What was said to this observer alone is not told to the next one: it is no place to go on from.
+        if event_id is not None and kind != "error" and not kind.startswith("vivavoz."):
+            self._last_event_id = event_id
         self._note(at, "server", event, raw, recorded=recorded)
 
     def _sound(self, frame: bytes) -> None:
