@@ -48,7 +48,7 @@ class Model:
 
     def add(self, kind: str, value: int) -> None:
         self.number += 1
-        item: dict[str, Any] = {"type": kind, "id": f"i{self.number}"}
+        item: dict[str, Any] = {"type": kind, "id": f"#{self.number}"}
         if kind == "message":
             part = {"type": "input_text", "text": " ".join(["word"] * value)}
             item |= {"role": "user", "content": [part]}
@@ -105,7 +105,7 @@ def test_what_fits_is_given_and_the_newest_of_it(
         for kind, value in turn:
             model.add(kind, value)
         items = model.asked()
-        everything = [f"i{number + 1}" for number in range(model.number)]
+        everything = [f"#{number + 1}" for number in range(model.number)]
         if items is None:
             continue
         ids = [str(item.id) for item in items]

@@ -14,7 +14,8 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``outgoing.py``        how what it puts out becomes events
 ``outputs.py``         what a response puts out: messages, function calls, calls of MCP tools
 ``tools.py``           what MCP servers offer, and what of it a response may use
-``context.py``         what of the conversation a model is given: truncation
+``pieces.py``          the conversation as a model would get it, and what each piece costs
+``context.py``         what of it a model is given: truncation
 ``usage.py``           what a response has cost
 ``images.py``          pictures in items
 ``mcp.py``             listing their tools, approvals, and what calls return

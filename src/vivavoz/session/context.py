@@ -15,54 +15,23 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import NamedTuple
 
-from vivavoz.session.conversation import Entry, as_said, words
 from vivavoz.session.effects import Reply
-from vivavoz.session.input_audio import to_ms
+from vivavoz.session.pieces import (
+    AROUND,
+    SPELLED_OUT,
+    Piece,
+    estimated,
+    newest,
+    pieces_of,
+    size_of_text,
+    total_of,
+)
 from vivavoz.session.plan import Plan
 from vivavoz.session.response import Asked, Response
 from vivavoz.session.state import State
 from vivavoz.wire.codec import pack
-from vivavoz.wire.items import (
-    AnyItem,
-    FunctionCall,
-    FunctionCallOutput,
-    InputAudio,
-    InputImage,
-    Item,
-    Message,
-)
+from vivavoz.wire.items import InputImage, Item, Message
 from vivavoz.wire.options import RetentionRatio
-
-MS_PER_TOKEN_HEARD = 100
-MS_PER_TOKEN_SAID = 50
-"""Accounting of the hosted services: one token per 100 ms of user audio, per 50 ms of assistant audio."""
-
-IMAGE_BYTES = 4 * 765
-"""What a picture counts as: a large one takes some 765 tokens."""
-
-AROUND = 16
-"""Bytes for what a chat template puts around an item."""
-
-SPELLED_OUT = 1_024
-"""Bytes, beside twice their own, that a model's template may make of tools and calls."""
-
-
-class Piece(NamedTuple):
-    """One item as the model would get it; no items where it only hears it. ``size``: bytes; ``tokens``: None
-    where nobody has counted yet, but there are no more than ``at_most``."""
-
-    key: str
-    entry: Entry | None
-    items: list[Item]
-    size: int
-    sound: int
-    tokens: int | None
-
-    @property
-    def at_most(self) -> int:
-        if self.tokens is not None:
-            return self.tokens
-        return self.size if isinstance(self.items[0], Message) else 2 * self.size + SPELLED_OUT
 
 
 class Ready(NamedTuple):
@@ -87,10 +56,9 @@ class TooLong(NamedTuple):
 def fit(state: State, response: Response, preface: Reply) -> Ready | Uncounted | TooLong:
     """What the model is given of the conversation, or of the response's own input. ``preface`` is the reply
     without its items: instructions and tools always stay. An overlong conversation is truncated here."""
-    pieces = _pieces(state, response)
+    pieces = pieces_of(state, response)
     room, most = _room(state, response.plan), _most(state)
     before = _before(state, response, preface)
-    counted = before is not None and all(piece.tokens is not None for piece in pieces)
     at_most = sum(piece.at_most for piece in pieces)
     limits = [limit for limit in (most, response.budget) if limit is not None]
     if room is not None:
@@ -98,18 +66,17 @@ def fit(state: State, response: Response, preface: Reply) -> Ready | Uncounted |
         limits.append(room - (_size(preface) + tools if before is None else before))
     if not limits or at_most <= min(limits):
         return _ready(state, pieces, preface, before)
-    if not counted or before is None:
+    if before is None or any(piece.tokens is None for piece in pieces):
         return _uncounted(response, pieces)
-    limit, total = min(limits), _total(pieces)
+    limit, total = min(limits), total_of(pieces)
     if total <= limit:
         return _ready(state, pieces, preface, before)
     if state.options.truncation == "disabled":
         return TooLong(_refusal(before + total, room, state))
-    kept = _newest(pieces, int(limit * _ratio(state)))
-    needed = before + _total(kept)
-    if (room is not None and needed > room) or (
-        response.budget is not None and needed > before + response.budget
-    ):
+    kept = newest(pieces, int(limit * _ratio(state)))
+    needed = before + total_of(kept)
+    refused = response.budget is not None and needed > before + response.budget
+    if refused or (room is not None and needed > room):
         return TooLong(_refusal(needed, room, state))
     if response.conversation_id is not None:
         stay = {piece.key for piece in kept}
@@ -131,7 +98,7 @@ def counted(state: State, response: Response, tokens: list[int], before: int) ->
     for key, size, items in asked:
         sum_of = (size, sum(tokens[start : start + items]))
         start += items
-        if key.startswith("#"):
+        if isinstance(key, int):
             response.counts[key] = sum_of
         elif (entry := state.conversation.get(key)) is not None:
             entry.tokens = sum_of
@@ -141,114 +108,6 @@ def calibrate(state: State, asked: Asked, input_tokens: int) -> None:
     """The model has said how many tokens its prompt had: the next estimates follow it."""
     if input_tokens > 0 and asked.size >= 200 and not asked.images:
         state.tokens_per_byte = min(max(input_tokens / asked.size, 0.05), 1.0)
-
-
-# ------------------------------------------------------------------------------------- what there is
-
-
-def _pieces(state: State, response: Response) -> list[Piece]:
-    plan = response.plan
-    pieces: list[Piece] = []
-    if plan.input is None:
-        answered = _answered(state)
-        pieces = [
-            piece
-            for entry in state.conversation
-            if (not entry.dropped or _call_id(entry.item) in answered)
-            and (piece := _of_conversation(state, response, entry)) is not None
-        ]
-    own = [[item] for item in plan.input or []]
-    if response.conversation_id is None or plan.input is not None:
-        # What it did so far stands in no conversation, or in one that is not its context.
-        own += [said for item in response.items if (said := as_said(item))]
-    for index, items in enumerate(own):
-        pieces.append(_piece(state, response, f"#{index}", None, items, sum(map(_size_of, items))))
-    return pieces
-
-
-def _answered(state: State) -> set[str]:
-    """The calls whose outputs are there: left out while they were waited for, they are of use again."""
-    outputs = (e.item for e in state.conversation if not e.dropped and isinstance(e.item, FunctionCallOutput))
-    return {output.call_id for output in outputs}
-
-
-def _call_id(item: AnyItem) -> str | None:
-    return item.call_id if isinstance(item, FunctionCall) and isinstance(item.call_id, str) else None
-
-
-def _of_conversation(state: State, response: Response, entry: Entry) -> Piece | None:
-    """An item of the conversation; None where the model gets nothing of it."""
-    if isinstance(entry.item, Message):
-        size = _size_of_message(entry.item, entry.transcript)
-        items: list[Item] = [entry.item] if size else []
-        if entry.transcript is not None:
-            items = entry.as_said()
-    else:
-        items = state.conversation.said(entry)
-        size = sum(map(_size_of, items))
-    sound = sound_of(entry) if entry.heard_ms or entry.spoken is not None else 0
-    if not items and not (sound and state.settings.plan == "converse"):
-        return None
-    return _piece(state, response, str(entry.item.id), entry, items, size, sound)
-
-
-def _piece(
-    state: State,
-    response: Response,
-    key: str,
-    entry: Entry | None,
-    items: list[Item],
-    size: int,
-    sound: int = 0,
-) -> Piece:
-    if sound and state.settings.plan == "converse":
-        # This model hears it, and reads nothing.
-        return Piece(key, entry, items, sound, sound, sound)
-    known = entry.tokens if entry is not None else response.counts.get(key)
-    if known is not None and known[0] == size:
-        return Piece(key, entry, items, size, sound, known[1])
-    estimated = _estimated(state, size) if response.estimates or not state.settings.counts else None
-    return Piece(key, entry, items, size, sound, estimated)
-
-
-def sound_of(entry: Entry) -> int:
-    """Tokens of the sound in an item, as the hosted services count them."""
-    said = to_ms(entry.spoken.samples) if entry.spoken is not None else 0
-    return -(-entry.heard_ms // MS_PER_TOKEN_HEARD) + -(-said // MS_PER_TOKEN_SAID)
-
-
-def _size_of(item: Item) -> int:
-    match item:
-        case Message():
-            return _size_of_message(item, None)
-        case FunctionCall():
-            return AROUND + _bytes(item.name) + _bytes(item.arguments)
-        case FunctionCallOutput():
-            return AROUND + _bytes(item.output)
-
-
-def _size_of_message(item: Message, transcript: str | None) -> int:
-    """0: there are no words in it. Called for every item of a conversation: one plain loop."""
-    size = 0
-    for part in item.content:
-        if isinstance(part, InputImage):
-            size += IMAGE_BYTES
-            continue
-        text = transcript if transcript is not None and isinstance(part, InputAudio) else words(part)
-        size += len(text) if text.isascii() else _bytes(text)
-    return size + AROUND if size else 0
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-
-
-def _estimated(state: State, size: int) -> int:
-    return max(1, round(size * state.tokens_per_byte))
-
-
-def _total(pieces: list[Piece]) -> int:
-    return sum(piece.tokens or 0 for piece in pieces)
 
 
 # ------------------------------------------------------------------------------------- what fits
@@ -286,58 +145,15 @@ def _before(state: State, response: Response, preface: Reply) -> int | None:
     if size == 0:
         return 0
     if response.estimates or not state.settings.counts:
-        return _estimated(state, size)
+        return estimated(state, size)
     response.preface = blake2b(pack([preface.instructions, preface.tools]), digest_size=16).hexdigest()
     known = state.preface
     return known[1] if known is not None and known[0] == response.preface else None
 
 
 def _size(preface: Reply) -> int:
-    size = _bytes(preface.instructions) + (len(pack(preface.tools)) if preface.tools else 0)
+    size = size_of_text(preface.instructions) + (len(pack(preface.tools)) if preface.tools else 0)
     return size + AROUND if size else 0
-
-
-def _newest(pieces: list[Piece], target: int) -> list[Piece]:
-    """Without the oldest, until at most ``target`` tokens are left. A call and its output go together; what
-    came last stays, since it is what is to be answered."""
-    calls: dict[str, list[int]] = {}
-    for index, piece in enumerate(pieces):
-        for call_id in _call_ids(piece):
-            calls.setdefault(call_id, []).append(index)
-    stay = _last(pieces, calls)
-    total, gone = _total(pieces), set[int]()
-    for index in range(len(pieces)):
-        if total <= target:
-            break
-        if index in stay:
-            continue
-        together = {index, *(other for call_id in _call_ids(pieces[index]) for other in calls[call_id])}
-        for other in together - gone - stay:
-            gone.add(other)
-            total -= pieces[other].tokens or 0
-    return [piece for index, piece in enumerate(pieces) if index not in gone]
-
-
-def _last(pieces: list[Piece], calls: dict[str, list[int]]) -> set[int]:
-    """The last item; where it is an output, all outputs at the end with their calls."""
-    stay: set[int] = set()
-    for index in reversed(range(len(pieces))):
-        output = any(isinstance(item, FunctionCallOutput) for item in pieces[index].items[:1])
-        if not output and stay:
-            break
-        stay.add(index)
-        if not output:
-            break
-        stay.update(other for call_id in _call_ids(pieces[index]) for other in calls[call_id])
-    return stay
-
-
-def _call_ids(piece: Piece) -> list[str]:
-    return [
-        item.call_id
-        for item in piece.items
-        if isinstance(item, FunctionCall | FunctionCallOutput) and isinstance(item.call_id, str)
-    ]
 
 
 # ------------------------------------------------------------------------------------- what follows
@@ -345,8 +161,8 @@ def _call_ids(piece: Piece) -> list[str]:
 
 def _ready(state: State, pieces: list[Piece], preface: Reply, before: int | None) -> Ready:
     size = _size(preface)
-    head = _estimated(state, size) if before is None and size else before or 0
-    body = sum(_estimated(state, piece.size) if piece.tokens is None else piece.tokens for piece in pieces)
+    head = estimated(state, size) if before is None and size else before or 0
+    body = sum(estimated(state, piece.size) if piece.tokens is None else piece.tokens for piece in pieces)
     heard = state.settings.plan == "converse"
     asked = Asked(
         text=head + body - (sum(piece.sound for piece in pieces) if heard else 0),

@@ -70,9 +70,9 @@ class Response(Data):
     asked: list[Asked] = []
     """For each round."""
     said_samples: int = 0
-    counting: list[tuple[str, int, int]] = []
+    counting: list[tuple[str | int, int, int]] = []
     """What the engine is counting: its key, its size in bytes, and how many items the model sees in it."""
-    counts: dict[str, tuple[int, int]] = {}
+    counts: dict[int, tuple[int, int]] = {}
     """What it has counted of the response's own input: size, tokens."""
     preface: str | None = None
     """A digest of instructions and tools: what their count belongs to."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vivavoz.session.context import MS_PER_TOKEN_SAID
 from vivavoz.session.input_audio import to_ms
+from vivavoz.session.pieces import MS_PER_TOKEN_SAID
 from vivavoz.session.response import Response
 from vivavoz.wire.items import AnyItem, FunctionCall, Message, OutputAudio, OutputText
 from vivavoz.wire.mcp import McpApprovalRequest, McpCall
