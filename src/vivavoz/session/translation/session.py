@@ -231,7 +231,8 @@ def _audio_scored(state: State, out: Output, input: inputs.AudioScored) -> None:
 
 
 def _transcribed(state: State, out: Output, input: inputs.Transcribed) -> None:
-    if (phrase := state.phrase_of(input.job)) is not None:
+    phrase = state.phrase_of(input.job)
+    if phrase is not None and not input.draft:
         telling.heard(phrase, input.text, input.final)
 
 
