@@ -82,12 +82,16 @@ class Application:
         return readers(self.upstream.abilities, self.config.filter)
 
     def session_of(self, profile: Profile) -> Mapping[str, Any]:
-        """What the service is sent: the profile's session, with its functions among the tools."""
+        """What the service is sent: the profile's session, with its functions among the tools; those that it
+        describes itself stay as they are."""
         found = self._sessions.get(profile.name)
         if found is None:
             found = dict(profile.session)
             if profile.tools and self.definitions is not None:
-                found["tools"] = [*found.get("tools", ()), *self.definitions(profile.tools)]
+                described = found.get("tools", [])
+                names = {tool.get("name") for tool in described}
+                more = [each for each in self.definitions(profile.tools) if each["name"] not in names]
+                found["tools"] = [*described, *more]
             self._sessions[profile.name] = found
         return found
 
