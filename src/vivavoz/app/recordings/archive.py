@@ -24,7 +24,7 @@ from vivavoz.app.recordings.disk import Disk
 from vivavoz.app.recordings.folders import Unfinished, unfinished
 from vivavoz.app.recordings.naming import folder_name, kept_as
 from vivavoz.app.recordings.packing import Packed, pack, read_info
-from vivavoz.app.recordings.recorder import FileRecorder
+from vivavoz.app.recordings.recorder import FileRecorder, reason
 from vivavoz.app.recordings.sound import Stopped
 from vivavoz.app.recordings.storage import storage_at
 
@@ -33,8 +33,8 @@ T = TypeVar("T")
 log = logging.getLogger("vivavoz.app.recordings")
 audit = logging.getLogger("vivavoz.app.audit")
 
-RETRY_S = 30.0
-"""Until a recording that could not be packed or kept is tried again."""
+RETRY_S, MAX_RETRY_S = 30.0, 900.0
+"""Until a recording that could not be packed or kept is tried again: the first time, and at most."""
 LOOK_S = 30.0
 """Between looks for working folders that nobody writes."""
 TIDY_S = 600.0
@@ -80,13 +80,15 @@ class Archive:
         self._started_at = clock()
         self._problems: dict[str, str] = {}
         self._packing = 0
+        self._pauses: dict[str, float] = {}
+        """Of recordings that failed: how long they waited last."""
         self._stop = threading.Event()
         self._packer: ThreadPoolExecutor | None = None
 
     @property
     def problem(self) -> str | None:
         """What keeps recordings from being written, kept or deleted at the moment."""
-        return self.recorder.problem or next(iter(self._problems.values()), None)
+        return "; ".join(filter(None, [self.recorder.problem, *self._problems.values()])) or None
 
     @property
     def packing(self) -> int:
@@ -121,7 +123,7 @@ class Archive:
             found = await asyncio.to_thread(unfinished, self.work)
             live = {seen.info.call_id for seen in await self._calls.live()} if found else set()
         except OSError as error:
-            self._note("looking", f"unfinished recordings cannot be looked for: {_said(error)}")
+            self._note("looking", f"unfinished recordings cannot be looked for: {reason(error)}")
             return
         self._note("looking", None)
         waiting = self._clock() - self._started_at < GIVE_UP_S
@@ -140,13 +142,15 @@ class Archive:
                 await self._pack(name)
                 self.recorder.release(name)
                 self._note(name, None)
+                self._pauses.pop(name, None)
             except BlockingIOError:
                 self.recorder.release(name)  # another process has it
             except Stopped:
                 return
             except Exception as error:  # whatever is wrong with one folder, the others go on
-                self._note(name, f"recording {name} cannot be finished: {_said(error)}")
-                asyncio.get_running_loop().call_later(RETRY_S, self._ready.put_nowait, name)
+                self._note(name, f"recording {name} cannot be finished: {reason(error)}")
+                self._pauses[name] = pause = min(2 * self._pauses.get(name, RETRY_S / 2), MAX_RETRY_S)
+                asyncio.get_running_loop().call_later(pause, self._ready.put_nowait, name)
             finally:
                 self._packing = 0
 
@@ -196,7 +200,7 @@ class Archive:
             if self.config.retention_bytes:
                 await self._make_room(self.config.retention_bytes)
         except OSError as error:
-            self._note("retention", f"old recordings cannot be deleted: {_said(error)}")
+            self._note("retention", f"old recordings cannot be deleted: {reason(error)}")
         else:
             self._note("retention", None)
 
@@ -269,11 +273,6 @@ def _row(packed: Packed, file: str) -> Recording:
         audio_offset=packed.place.offset,
         audio_bytes=packed.place.size,
     )
-
-
-def _said(error: Exception) -> str:
-    """Why, without what was said or is in a file."""
-    return error.strerror or str(error) if isinstance(error, OSError) else type(error).__name__
 
 
 def _yield_to_others() -> None:

@@ -32,6 +32,11 @@ INBOX_BYTES = 64 * 1024 * 1024
 MAX_REASON = 1000
 
 
+def reason(error: Exception) -> str:
+    """Why something failed, without what was said or is in a file."""
+    return error.strerror or str(error) if isinstance(error, OSError) else type(error).__name__
+
+
 class FileRecorder:
     """The observer's ``Recorder``. All methods but those of the thread belong to the event loop."""
 
@@ -152,11 +157,11 @@ class FileRecorder:
         with self._lock:
             takes = list(self._writing)
         due = now - self._synced_at >= SYNC_S
-        trouble: OSError | None = None
+        trouble: Exception | None = None
         for take in takes:
             try:
                 self._serve(take, due)
-            except OSError as error:
+            except Exception as error:  # whatever is wrong with one call, the others are recorded
                 trouble = error
         if due:
             self._synced_at = now
@@ -189,9 +194,9 @@ class FileRecorder:
         elif sync:
             take.sync(self._disk)
 
-    def _tell(self, trouble: OSError | None) -> None:
+    def _tell(self, trouble: Exception | None) -> None:
         """Keep the problem visible, and log it once."""
-        problem = f"recordings cannot be written: {trouble.strerror or trouble}" if trouble else None
+        problem = f"recordings cannot be written: {reason(trouble)}" if trouble else None
         if problem != self.problem:
             if problem:
                 log.error("%s; calls go on", problem)

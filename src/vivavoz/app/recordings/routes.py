@@ -153,7 +153,7 @@ class _Handlers:
             response = web.StreamResponse(headers=_headers(recording, "application/jsonl; charset=utf-8"))
             await _stream(request, response, events, None)
         finally:
-            await asyncio.to_thread(file.close)
+            file.close()
         return response
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
@@ -199,7 +199,7 @@ class _Handlers:
             response.content_length = part.size
             await _stream(request, response, file, part.size)
         finally:
-            await asyncio.to_thread(file.close)
+            file.close()
         return response
 
 
