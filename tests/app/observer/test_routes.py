@@ -29,9 +29,15 @@ GREETING = {"type": "response.create", "response": {"instructions": "Greet."}}
 
 class User(msgspec.Struct):
     name: str = "olga"
+    operator: bool = True
 
 
-class Operators:
+class Users:
+    def identify(self, request: web.Request) -> User:
+        if request.headers.get("Authorization") == "Bearer caller":
+            return User("carl", operator=False)
+        return self.operator(request)
+
     def operator(self, request: web.Request) -> User:
         if request.headers.get("Authorization") != "Bearer key":
             raise AppError(401, "This needs the key.", "key_required")
@@ -66,7 +72,7 @@ async def desk() -> AsyncIterator[Desk]:
 
     async with world(OURS) as told, told.running() as observers:
         app = web.Application(middlewares=[json_errors])
-        app.add_routes(Routes(observers, Operators(), adopting).routes())
+        app.add_routes(Routes(observers, Users(), adopting).routes())
         client = TestClient(TestServer(app), headers={"Authorization": "Bearer key"})
         async with client:
             call = told.service.call()
@@ -205,6 +211,22 @@ async def test_a_call_is_adopted(desk: Desk) -> None:
     ):
         assert (await desk.post("/api/calls", body))[0] == status
         assert (await desk.post("/api/calls", body))[1]["error"]["code"] == code
+
+
+async def test_a_caller_names_its_own_call_and_is_told_nothing_of_it(desk: Desk) -> None:
+    desk.told.service.call("rtc_7")
+    headers = {"Authorization": "Bearer caller"}
+    async with desk.http.post("/api/calls", json={"call_id": "rtc_7"}, headers=headers) as answer:
+        assert (answer.status, await answer.json()) == (201, {"id": "rtc_7"})
+    assert desk.observers.get("rtc_7").state.user == "carl"
+    async with desk.http.get("/api/calls/rtc_7", headers=headers) as answer:
+        assert answer.status == 401
+
+
+async def test_only_so_many_calls_are_looked_for_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_ADOPTING", 0)
+    status, answer = await desk.post("/api/calls", {"call_id": "rtc_1"})
+    assert (status, answer["error"]["code"]) == (429, "rate_limit_exceeded")
 
 
 async def test_a_watcher_sees_what_was_what_is_and_the_end(desk: Desk) -> None:

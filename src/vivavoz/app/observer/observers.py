@@ -43,7 +43,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     found: Callable[[LiveCall], CallInfo | None] = lambda call: None
     """A call that began with a token; None: it is not to be observed."""
     began: Callable[[CallInfo], None] = lambda info: None
-    """A call was found: by the service's list, or as one of the run before."""
+    """A call was found: by the service's list, by its browser, or as one of the run before."""
     ended: Callable[[CallInfo, float], None] = lambda info, at: None
 
 
@@ -187,13 +187,16 @@ class Observers:
             raise AppError(404, "No such call is observed here.", "call_id_not_found", "call_id")
         return observer
 
-    async def adopt(self, info: CallInfo) -> Observer:
-        """Observe a call that somebody else began. Raises CallGone, UpstreamError, AppError."""
+    async def adopt(self, info: CallInfo, *, counted: bool = False) -> Observer:
+        """Observe a call that was not begun here. ``counted``: it is its user's own. Raises CallGone,
+        UpstreamError, AppError."""
         known = self._observers.get(info.call_id)
         if known is not None and known.live:
             return known
         probe = await self.keeping.upstream.observe(info.call_id, role="listen")
         await probe.close()
+        if counted:
+            self._rules.began(info)
         self.started(info)
         if info.call_id not in self._observers:
             raise AppError(503, "Too many calls are observed.", "at_capacity", None, 10.0)

@@ -28,15 +28,20 @@ BYTES_PER_S = 2_000_000
 SUBPROTOCOL = "vivavoz"
 _SEND_S = 10.0
 
+MAX_ADOPTING = 8
+"""Calls that are looked for at the same time, because somebody names them."""
+
 Adopting = Callable[[str, str | None, str], CallInfo]
 """``(call id, profile, who asks)``. Raises AppError for an unknown profile."""
 
 
-class Operators(Protocol):
-    """Who may see and steer calls."""
+class Users(Protocol):
+    """Who may call, and who may see and steer calls. Both raise AppError (401, 403)."""
 
-    def operator(self, request: web.Request) -> Any:
-        """The user. Raises AppError (401, 403)."""
+    def identify(self, request: web.Request) -> Any:
+        """With ``name`` and ``operator``."""
+
+    def operator(self, request: web.Request) -> Any: ...
 
 
 class _Adopt(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,9 +52,10 @@ class _Adopt(msgspec.Struct, forbid_unknown_fields=True):
 class Routes:
     """``adopting`` makes the info of a call that an operator names."""
 
-    def __init__(self, observers: Observers, operators: Operators, adopting: Adopting) -> None:
+    def __init__(self, observers: Observers, users: Users, adopting: Adopting) -> None:
         self._observers = observers
-        self._operators = operators
+        self._users = users
+        self._looking = 0
         self._adopting = adopting
         self._strict = observers.keeping.upstream.abilities.roles
 
@@ -68,17 +74,28 @@ class Routes:
     # ------------------------------------------------------------------------------------ REST
 
     async def calls(self, request: web.Request) -> web.Response:
-        self._operators.operator(request)
+        self._users.operator(request)
         return _json(b'{"calls":' + self._observers.summaries() + b"}")
 
     async def adopt(self, request: web.Request) -> web.Response:
-        user = self._operators.operator(request)
+        """Also for callers: of a call that began with a token, a hosted service tells nobody but its browser.
+        Only who knows the id can name it, and it is told nothing of the call."""
+        user = self._users.identify(request)
         try:
             asked = msgspec.json.decode(await request.read(), type=_Adopt)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise AppError(400, f"Expected {{call_id, profile?}}: {error}", "invalid_value") from None
-        observer = await self._observers.adopt(self._adopting(asked.call_id, asked.profile, user.name))
-        return _json(msgspec.json.encode(observer.state), 201)
+        if self._looking >= MAX_ADOPTING:
+            raise AppError(429, "Too many calls are being looked for.", "rate_limit_exceeded", None, 1.0)
+        self._looking += 1
+        try:
+            info = self._adopting(asked.call_id, asked.profile, user.name)
+            observer = await self._observers.adopt(info, counted=not user.operator)
+        finally:
+            self._looking -= 1
+        return _json(
+            msgspec.json.encode(observer.state if user.operator else {"id": observer.info.call_id}), 201
+        )
 
     async def call(self, request: web.Request) -> web.Response:
         return _json(msgspec.json.encode(self._observer(request).state))
@@ -101,13 +118,13 @@ class Routes:
         return _json(msgspec.json.encode({"entries": entries}))
 
     def _observer(self, request: web.Request) -> Observer:
-        self._operators.operator(request)
+        self._users.operator(request)
         return self._observers.get(request.match_info["id"])
 
     # ------------------------------------------------------------------------------------ WebSockets
 
     async def watch_calls(self, request: web.Request) -> web.StreamResponse:
-        self._operators.operator(request)
+        self._users.operator(request)
         watches = self._observers.watches
 
         def rows() -> bytes:
