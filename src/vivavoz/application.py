@@ -53,6 +53,8 @@ class Application:
         server, app = self._config.server, self._config.app
         if server.page == "open":
             app = replace(app, access=replace(app.access, open=True))
+        # The names that the service answers to are the application's as well.
+        app = replace(app, access=replace(app.access, hosts=(*app.access.hosts, *server.allowed_hosts)))
         if server.strict_azure and app.model is None:
             app = replace(app, model=self._config.default_model)
         return Plan(

@@ -153,6 +153,17 @@ async def test_a_token_that_the_service_refuses_is_replaced_once(source: Source,
     assert source.closed
 
 
+async def test_of_many_who_are_refused_with_one_token_one_throws_it_away(
+    entra: Entra, source: Source
+) -> None:
+    shown = await entra.headers()
+    assert entra.refused(shown)
+    newer = await entra.headers()
+    assert entra.refused(shown)
+    assert await entra.headers() == newer
+    assert len(source.asked) == 2
+
+
 async def test_a_credential_that_cannot_be_had_is_a_clear_answer(
     source: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

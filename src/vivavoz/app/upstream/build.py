@@ -57,7 +57,11 @@ def _vivavoz(config: App, environment: Mapping[str, str], service: Service | Non
         if service is None or not service.sockets:
             raise SetupError("app.endpoint: where is the service? For example http://127.0.0.1:8080")
         workers = [Http("http://localhost", Key(service.key), socket=path) for path in service.sockets]
-        return azure.Azure(workers[0], "", "vivavoz") if service.strict_azure else Vivavoz(workers)
+        if not service.strict_azure:
+            return Vivavoz(workers)
+        if config.filter == "strict":
+            raise SetupError("app.filter: 'strict' is no filter of Azure's, and the service is strict_azure")
+        return azure.Azure(workers[0], "", "vivavoz")
     # Its own network is the operator's to judge; a hosted service's is not.
     endpoint = _endpoint(config.endpoint, plain=True)
     http = Http(endpoint, Key(secret(environment, VIVAVOZ_KEY)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 
@@ -10,8 +11,9 @@ class Credential(Protocol):
         """What a request carries. Raises UpstreamError where there is nothing to carry."""
         ...
 
-    def refused(self) -> bool:
-        """Told that the service answered 401; True: asking :meth:`headers` again gives something newer."""
+    def refused(self, shown: Mapping[str, str]) -> bool:
+        """Told that the service answered 401 to these headers; True: asking :meth:`headers` again gives
+        something newer."""
         ...
 
     async def close(self) -> None: ...
@@ -29,7 +31,7 @@ class Key:
     async def headers(self) -> dict[str, str]:
         return self._headers
 
-    def refused(self) -> bool:
+    def refused(self, shown: Mapping[str, str]) -> bool:
         return False
 
     async def close(self) -> None:

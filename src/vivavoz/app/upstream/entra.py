@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from vivavoz.app.upstream.port import UpstreamError
@@ -61,13 +61,14 @@ class Entra:
         """Raises UpstreamError (503) where no token can be had."""
         if self._token is None or self._left() < _LAST_S:
             await self._renew(older_than=_LAST_S)
-        return {"Authorization": f"Bearer {self._token}"}
+        return self._headers()
 
-    def refused(self) -> bool:
-        """The token was good by its times: the next one may be better, once."""
-        had = self._token is not None
-        self._token = None
-        return had
+    def refused(self, shown: Mapping[str, str]) -> bool:
+        """The token was good by its times: the next one may be better. Of many who were refused with one
+        token, the first throws it away."""
+        if shown == self._headers():
+            self._token = None
+        return True
 
     async def keep(self, look_s: float = LOOK_S) -> None:
         """Renew the token before it ends, until cancelled. By the clock on the wall, which a machine that
@@ -79,6 +80,9 @@ class Entra:
 
     async def close(self) -> None:
         await self._source.close()
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"}
 
     def _left(self) -> float:
         return self._expires_on - self._clock()
@@ -96,7 +100,7 @@ class Entra:
                 token, expires_on = str(found.token), float(found.expires_on)
             except Exception as error:
                 # Its text names tenants, addresses and what each way of finding a credential said.
-                log.error("no Entra token could be had: %s; see docs/azure.md", type(error).__name__)
+                log.error("no Entra token could be had: %s; see docs/azure-app.md", type(error).__name__)
                 log.debug("why: %s", error)
                 self._failed_until = self._clock() + _RETRY_S
                 raise _unavailable() from None

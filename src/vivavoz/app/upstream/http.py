@@ -82,9 +82,9 @@ class Http:
         attempts = 2 if again else 1
         for attempt in range(1, attempts + 1):
             try:
-                reply = await self._once(
-                    what, method, path, body, headers, params, anonymous, request_s or self._request_s
-                )
+                shown = {} if anonymous else await self._credential.headers()
+                sent = {**(headers or {}), **shown}
+                reply = await self._once(what, method, path, body, sent, params, request_s or self._request_s)
             except UpstreamError as error:
                 if attempt == attempts or error.code not in ("upstream_unreachable", "upstream_broke_off"):
                     raise
@@ -93,7 +93,7 @@ class Http:
             if 200 <= reply.status < 300:
                 return reply
             if attempt < attempts:
-                if reply.status == 401 and not anonymous and self._credential.refused():
+                if reply.status == 401 and not anonymous and self._credential.refused(shown):
                     continue
                 if reply.status in _PASSING and (retry_after_s(reply.headers) or 0.0) <= _PATIENCE_S:
                     await _pause(retry_after_s(reply.headers) or _AGAIN_S)
@@ -107,18 +107,16 @@ class Http:
         method: str,
         path: str,
         body: Any,
-        headers: Mapping[str, str] | None,
+        headers: Mapping[str, str],
         params: Mapping[str, str] | None,
-        anonymous: bool,
         request_s: float,
     ) -> Reply:
-        shown = {} if anonymous else await self._credential.headers()
         try:
             async with self._client(self._connections).request(
                 method,
                 self._base + path,
                 data=body,
-                headers={**(headers or {}), **shown},
+                headers=headers,
                 params=params,
                 # A redirect would take the credential elsewhere.
                 allow_redirects=False,
@@ -149,7 +147,7 @@ class Http:
             if error.status == 404:
                 raise CallGone from None
             if error.status == 401:
-                self._credential.refused()
+                self._credential.refused(shown)
             raise refusal(what, error.status, error.headers or {}, b"") from None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise _failure(what, error) from None
