@@ -9,6 +9,7 @@ from typing import Any, get_args
 import pytest
 from openai.types.realtime import (
     AudioTranscription,
+    ConversationItem,
     RealtimeResponseCreateParams,
     RealtimeSessionCreateRequest,
 )
@@ -73,6 +74,17 @@ def test_every_member_that_can_be_set_is_accounted_for(heading: str, theirs: Any
 def test_every_member_within_is_accounted_for(path: str, theirs: Any) -> None:
     known = {name.rpartition(".")[2] for name in TABLES["Session"] if name.rpartition(".")[0] == path}
     assert set(theirs.model_fields) - {"type"} <= known
+
+
+def test_every_member_of_every_item_is_accounted_for() -> None:
+    kinds: set[str] = set()
+    for theirs in get_args(get_args(ConversationItem)[0]):
+        (kind,) = get_args(theirs.model_fields["type"].annotation)
+        kinds.add(kind)
+        known = {name.partition(".")[2] for name in TABLES["Items"] if name.partition(".")[0] == kind}
+        assert set(theirs.model_fields) - {"type"} <= known, kind
+    parts = {"input_text", "input_audio", "input_image", "output_text", "output_audio"}
+    assert {name.partition(".")[0] for name in TABLES["Items"]} == kinds | parts
 
 
 # ------------------------------------------------------------------------------------- does it see anything?
