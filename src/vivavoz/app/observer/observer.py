@@ -26,7 +26,7 @@ from vivavoz.app.observer.ports import (
     Sender,
     Track,
 )
-from vivavoz.app.observer.sideband import ENDED, MAX_REASON, Outgoing, Over, Sideband, Timing
+from vivavoz.app.observer.sideband import MAX_REASON, Outgoing, Over, Sideband, Timing
 from vivavoz.app.observer.state import CallFold
 from vivavoz.app.observer.toolrunner import Threads, ToolRunner
 from vivavoz.app.observer.tools import Toolbox, ToolContext
@@ -165,7 +165,7 @@ class Observer:
 
     def _finish(self, reason: str) -> str:
         at = time.time()
-        reason = self._left if reason == ENDED and self._left else reason
+        reason = self._left or reason
         self._fold.ended(at, reason)
         log.info("call %s: over (%s)", self.info.call_id, reason)
         self._keeping.recorder.closed(self.info.call_id, at, reason, self.state)
