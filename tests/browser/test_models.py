@@ -392,6 +392,23 @@ def test_behind_the_filter_speech_cuts_the_words_unless_the_sound_goes_on(page: 
     assert whole["said"] == len(whole["text"])
 
 
+def test_a_piece_of_a_transcript_that_comes_after_the_whole_adds_nothing(page: Page) -> None:
+    kind = "conversation.item.input_audio_transcription"
+    whole = {"type": f"{kind}.completed", "item_id": "item_1", "transcript": "Hello."}
+    late = {"type": f"{kind}.delta", "item_id": "item_1", "delta": "Hello."}
+    texts = run(
+        page,
+        "transcript",
+        """(m, events) => {
+            const transcript = new m.Transcript(() => {});
+            for (const event of events) transcript.apply(event, 0);
+            return transcript.lines.map(({ text }) => text);
+        }""",
+        [whole, late],
+    )
+    assert texts == ["Hello."]
+
+
 # ------------------------------------------------------------------------------------------- recordings
 
 

@@ -21,8 +21,8 @@ let info = null; // what the application said last
 let afterKey = () => {};
 let timer = 0;
 
-const talk = new Talk({ askKey });
 const calls = new Calls();
+const talk = new Talk({ askKey, listed: (id) => calls.listed(id) });
 const recordings = new Recordings();
 const profiles = new Profiles();
 

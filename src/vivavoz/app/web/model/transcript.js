@@ -50,7 +50,7 @@ export class Transcript {
         this.#added(event.item);
         break;
       case "conversation.item.input_audio_transcription.delta":
-        this.#append(this.#line(event.item_id, "you"), event.delta, true);
+        this.#heardSoFar(this.#line(event.item_id, "you"), event.delta);
         break;
       case "conversation.item.input_audio_transcription.completed":
         this.#heard(event.item_id, event.transcript.trim());
@@ -140,6 +140,11 @@ export class Transcript {
   #append(line, delta, said) {
     const text = line.text + delta;
     this.#update(line, { text, said: said ? text.length : line.said });
+  }
+
+  /** By another way than the whole transcript (the observer's), a piece of it may come after it. */
+  #heardSoFar(line, delta) {
+    if (!line.done) this.#append(line, delta, true);
   }
 
   #added(item) {

@@ -7,12 +7,9 @@ import { Feed } from "./feed.js";
  *  event that was sent is not passed on), `refused` (error: there is nothing to watch) and `link` (the feed's state). */
 export class CallWatch extends EventTarget {
   #feed;
-  #patientUntil;
 
-  /** `patienceMs`: so long a call that is not known may yet become known. */
-  constructor(id, { role = "control", patienceMs = 0 } = {}) {
+  constructor(id, { role = "control" } = {}) {
     super();
-    this.#patientUntil = performance.now() + patienceMs;
     this.#feed = new Feed(`api/calls/${encodeURIComponent(id)}/watch?role=${role}`, { refused: () => this.#refused(id) });
     this.#feed.addEventListener("message", ({ detail }) => this.#message(detail));
     this.#feed.addEventListener("state", ({ detail }) => this.#emit("link", detail));
@@ -58,8 +55,7 @@ export class CallWatch extends EventTarget {
       await callState(id);
       return false;
     } catch (error) {
-      const early = error.status === 404 && performance.now() < this.#patientUntil;
-      const final = error.status >= 400 && error.status < 500 && !early;
+      const final = error.status >= 400 && error.status < 500;
       if (final) this.#emit("refused", { message: error.detail, code: error.code, status: error.status });
       return final;
     }

@@ -6,6 +6,7 @@ import { $, clock, h, say } from "./dom.js";
 import { CallView } from "./call-view.js";
 
 const TICK_MS = 1_000;
+const LISTED_WITHIN_MS = 5_000;
 
 export class Calls {
   #feed = null;
@@ -13,6 +14,7 @@ export class Calls {
   #open = null;
   #info = null;
   #cards = new Map();
+  #waiting = new Set();
 
   constructor() {
     this.list = h("ol", { class: "cards" });
@@ -37,6 +39,21 @@ export class Calls {
       this.#feed = null;
       this.open(null);
     }
+  }
+
+  /** Resolves when the call is listed, or has not been for so long that it may be asked for. */
+  listed(id) {
+    return new Promise((resolve) => {
+      const stop = () => {
+        clearTimeout(timer);
+        this.#waiting.delete(look);
+        resolve();
+      };
+      const look = () => this.#calls.some((call) => call.id === id) && stop();
+      const timer = setTimeout(stop, LISTED_WITHIN_MS);
+      this.#waiting.add(look);
+      look();
+    });
   }
 
   /** Show the call with this id, or none. */
@@ -68,6 +85,7 @@ export class Calls {
     const seen = new Set(calls.map((call) => call.id));
     for (const id of [...this.#cards.keys()]) if (!seen.has(id)) this.#cards.delete(id);
     this.list.replaceChildren(...this.#calls.map((call) => this.#card(call)));
+    for (const look of [...this.#waiting]) look();
     this.none.hidden = calls.length > 0;
     this.#ticks();
     this.#mark();

@@ -1,6 +1,5 @@
 // One call of this browser's, and everything that ends with it: microphone, transcript, observer.
 
-import { adopt } from "../net/api.js";
 import { Call, openMicrophone } from "../net/call.js";
 import { CallWatch } from "../net/watch.js";
 import { Phase } from "../model/phase.js";
@@ -9,7 +8,6 @@ import { Transcript } from "../model/transcript.js";
 
 const TICK_MS = 60;
 const COUNTERS_MS = 1_000;
-const KNOWN_WITHIN_MS = 10_000;
 const ANSWER_WITHIN_MS = 20_000;
 // What no filtered browser is sent: whoever gets one of these is not behind the filter.
 const UNFILTERED = new Set(["session.created", "session.updated", "response.created", "response.done"]);
@@ -56,12 +54,11 @@ export class TalkCall extends EventTarget {
     return made;
   }
 
-  /** Attach to the call as its observer. `adoptAs`: a profile, where the application must be told of the call. */
-  async observe(adoptAs) {
-    if (!this.id || this.watch) return;
-    if (adoptAs !== null) await adopt(this.id, adoptAs).catch(() => {}); // What is wrong, the watch will say.
+  /** Attach to the call as its observer, once `known` (a promise) says that there is one. */
+  async observe(known) {
+    await known;
     if (this.call.progress.channel !== "open") return;
-    this.watch = new CallWatch(this.id, { patienceMs: KNOWN_WITHIN_MS });
+    this.watch = new CallWatch(this.id);
     this.watch.addEventListener("entries", ({ detail }) => this.#emit("observed", detail));
     this.watch.addEventListener("call", ({ detail }) => this.#emit("state", detail));
     for (const type of ["link", "rejected", "refused", "ended"]) {

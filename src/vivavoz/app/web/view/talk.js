@@ -1,6 +1,6 @@
 // The telephone: start, speak, hear, read both sides, interrupt, type, end. One call at a time.
 
-import { CallError, callByConnect, callByToken } from "../net/api.js";
+import { CallError, adopt, callByConnect, callByToken } from "../net/api.js";
 import { openMicrophone, openSilence } from "../net/call.js";
 import { diagnose } from "../model/network.js";
 import { t } from "../words/words.js";
@@ -28,10 +28,13 @@ export class Talk {
   #live = null; // the call in progress, or what stands for it while it is being made
   #typing = false; // how the last call began
   #askKey;
+  #listed;
 
-  /** `askKey(then)`: the key form was filled in; `then` starts what it was asked for. */
-  constructor({ askKey }) {
+  /** `askKey(kind, then)` asks for a key, and `then` starts what it was needed for. `listed(id)` resolves when the
+   *  application lists that call. */
+  constructor({ askKey, listed }) {
     this.#askKey = askKey;
+    this.#listed = listed;
     showState(t("stateIdle"), t("hintIdle"));
     showNetwork(null);
     this.#wire();
@@ -167,12 +170,16 @@ export class Talk {
     $("model").textContent = made.model ?? $("model").textContent;
     this.#setCall("live");
     this.#showPhase();
-    // A service that lists its calls needs nobody to tell of them.
-    const unknown = way === "token" && !this.#info?.upstream.abilities.lists_calls;
-    if (this.#info?.user?.operator) mine.observe(unknown ? profile : null);
+    if (mine.id && this.#info?.user?.operator) mine.observe(this.#known(mine.id, way, profile));
     await this.#listDevices();
     if (this.#typing) $("line").focus();
     return undefined;
+  }
+
+  /** The application knows of the call: it made it, the service lists it, or it is told now. */
+  #known(id, way, profile) {
+    const told = way === "connect" || this.#info.upstream.abilities.lists_calls;
+    return told ? this.#listed(id) : adopt(id, profile).catch(() => {}); // What is wrong, the watch will say.
   }
 
   /** Hang up; where the call has not begun yet, take the attempt back. */
