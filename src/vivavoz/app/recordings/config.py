@@ -28,4 +28,4 @@ class Recordings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     notice: str | None = None
     """What callers are told before they are recorded."""
     keep_prompts: bool = False
-    """Keep instructions, prompts and the headers of tools in the recorded events."""
+    """Keep instructions and prompts in the recorded events; credentials never are."""
