@@ -296,8 +296,8 @@ class SessionObject(Fixed, frozen=True, tag_field="type", tag="realtime"):
     expires_at: int
     audio: AudioOptions
     include: list[str] | None
-    parallel_tool_calls: bool | UnsetType
-    reasoning: Reasoning | UnsetType | None
+    parallel_tool_calls: bool | UnsetType = UNSET
+    reasoning: Reasoning | UnsetType | None = UNSET
 
 
 class TranscriptionAudio(Fixed, frozen=True):
