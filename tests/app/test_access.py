@@ -221,6 +221,30 @@ async def test_an_address_that_asks_too_often_waits(stand_in: StandIn, tmp_path:
         assert (await app.token(headers={"X-User": "ann", **other}))[0] == 200
 
 
+async def test_nobody_can_guess_the_key(stand_in: StandIn, tmp_path: Path) -> None:
+    async with before(stand_in, tmp_path, keys=(KEY,), access={"proxies": ["127.0.0.1"]}) as app:
+        here, there = {"X-Forwarded-For": "203.0.113.9"}, {"X-Forwarded-For": "203.0.113.10"}
+        for number in range(30):
+            guess = {"Authorization": f"Bearer guess-{number}", **here}
+            assert (await app.token(headers=guess))[0] == 401
+        status, answer, headers = await app.token(headers={"api-key": KEY, **here})
+        assert (status, answer["error"]["code"]) == (429, "too_many_wrong_credentials")
+        assert int(headers["Retry-After"]) >= 1
+        # Who shows none, or is somewhere else, is not concerned.
+        assert (await app.token(headers=here))[0] == 401
+        assert (await app.token(headers={"api-key": KEY, **there}))[0] == 200
+
+
+async def test_one_behind_an_unnamed_proxy_does_not_shut_the_others_out(
+    stand_in: StandIn, tmp_path: Path
+) -> None:
+    async with before(stand_in, tmp_path, keys=(KEY,)) as app:
+        for number in range(40):
+            guess = {"api-key": f"guess-{number}", "X-Forwarded-For": "203.0.113.9"}
+            assert (await app.token(headers=guess))[0] == 401
+        assert (await app.token(headers={"api-key": KEY, "X-Forwarded-For": "203.0.113.10"}))[0] == 200
+
+
 async def test_without_bounds_nobody_waits(stand_in: StandIn, tmp_path: Path) -> None:
     budgets = {"user_per_minute": 0, "address_per_minute": 0}
     async with before(stand_in, tmp_path, budgets=budgets) as app:

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Literal, NamedTuple, Protocol
 
 from aiohttp import web
@@ -14,7 +15,7 @@ from aiohttp.typedefs import Middleware
 from vivavoz.app.access.addresses import Proxies, shown
 from vivavoz.app.access.ledger import Ledger, Reservation
 from vivavoz.app.access.origins import Origins
-from vivavoz.app.access.rates import Rate
+from vivavoz.app.access.rates import Rate, WrongKeys
 from vivavoz.app.config import App
 from vivavoz.app.errors import AppError
 
@@ -24,6 +25,8 @@ SUBPROTOCOL = "vivavoz"
 """Offered beside it; what is chosen."""
 
 _MAX_NAME = 120
+_MAX_KEYS = 4
+"""As many are looked at in one request."""
 
 LOCAL = "local"
 """Who everybody is where nothing is configured that tells people apart."""
@@ -97,6 +100,7 @@ class Access:
         self._origins = Origins(config.origins, access.hosts if self.unprotected else None)
         self._user_rate = Rate("user", config.budgets.user_per_minute)
         self._address_rate = Rate("address", config.budgets.address_per_minute)
+        self._wrong = WrongKeys()
 
     @property
     def middleware(self) -> Middleware:
@@ -109,11 +113,11 @@ class Access:
         return bool(self._keys) and self.login is None and not self._open
 
     def visitor(self, request: web.Request) -> User | None:
-        """Who it is; None: somebody who may not call."""
+        """Who it is; None: somebody who may not call. Raises AppError (429) where keys are being guessed."""
         address = shown(self._proxies.client(request))
         if self.unprotected:
             return User(LOCAL, address, True)
-        if self._keys and any(self._matches(each) for each in _keys_shown(request)):
+        if self._keys and self._shows_key(request, address):
             return User(KEY, address, True)
         if self.login is not None and (name := self.login.user(request)):
             name = name[:_MAX_NAME]
@@ -142,6 +146,18 @@ class Access:
         self._address_rate.take(user.address)
         self._user_rate.take(user.name)
         return self.ledger.reserve(user.name, seconds)
+
+    def _shows_key(self, request: web.Request, address: str) -> bool:
+        """Raises AppError (429) for an address that has shown too many wrong ones."""
+        offered = list(islice(_keys_shown(request), _MAX_KEYS))
+        # With a login, its proxy may send tokens of its own there.
+        counted = bool(offered) and self.login is None and not self._proxies.speaks_for_many(request)
+        if counted:
+            self._wrong.check(address)
+        good = any(self._matches(each) for each in offered)
+        if counted and not good:
+            self._wrong.note(address)
+        return good
 
     def _unknown(self) -> AppError:
         if self.login is not None:

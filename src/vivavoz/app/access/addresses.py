@@ -36,6 +36,13 @@ class Proxies:
                 break
         return found
 
+    def speaks_for_many(self, request: web.Request) -> bool:
+        """Whether :meth:`client` is most likely a proxy that is not among the trusted ones: what one behind
+        it does must not be held against all of them."""
+        hops = list(self._hops(request))
+        client = self.client(request)
+        return client is not None and client.is_private and hops[-1] != client
+
     def _hops(self, request: web.Request) -> Iterator[Address]:
         """Nearest first; each is believed only as far as the ones before it are."""
         if request.remote:

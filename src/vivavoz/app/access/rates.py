@@ -42,3 +42,31 @@ class Rate:
                 None,
                 max(result.state.retry_after, 1.0),
             )
+
+
+class WrongKeys:
+    """Addresses that show too many wrong keys are not listened to for a while: nobody shall guess one."""
+
+    PER_MINUTE = 30
+
+    def __init__(self) -> None:
+        self._throttle = Throttled(
+            using="gcra",
+            quota=per_min(self.PER_MINUTE, burst=self.PER_MINUTE),
+            store=MemoryStore(options={"MAX_SIZE": MAX_NAMES}),
+        )
+
+    def check(self, address: str) -> None:
+        """Before a key is looked at. Raises AppError (429)."""
+        if self._throttle.peek(address).remaining < 1:
+            raise AppError(
+                429,
+                "Too many wrong keys came from this address.",
+                "too_many_wrong_credentials",
+                None,
+                60 / self.PER_MINUTE,
+            )
+
+    def note(self, address: str) -> None:
+        """A key was wrong."""
+        self._throttle.limit(address)
