@@ -43,6 +43,7 @@ from vivavoz.server.auth import Authenticator
 from vivavoz.server.engine_pool import EnginePool
 from vivavoz.server.entra import EntraTokens
 from vivavoz.server.guard import binds_loopback_only
+from vivavoz.server.guesses import Guesses
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.protocol import JsonRunner
 from vivavoz.server.sealing import Sealer, sealing_secrets
@@ -221,6 +222,7 @@ def _service(
             internal_key=plan.application.key if plan.application else None,
             entra=EntraTokens.from_config(config),
             strict_azure=config.server.strict_azure,
+            guesses=Guesses(config.limits.wrong_credentials),
         ),
         tokens=tokens,
         engines=pool,

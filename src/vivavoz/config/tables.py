@@ -130,6 +130,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     stored_bytes: Bytes = 256 * MIB
     sidebands: Count = 16
     """Sideband connections to one call."""
+    wrong_credentials: Annotated[int, Meta(ge=0)] = 60
+    """Wrong credentials a minute from one address, in one worker, before it gets 429; 0: any number."""
     replay_bytes: Annotated[int, Meta(ge=0)] = 256 * 1024
     """A call's newest events, kept for observers who ask for a replay; 0: none."""
 

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from vivavoz.server.entra import EntraError, EntraTokens, looks_like
 from vivavoz.server.errors import ApiError, unavailable
+from vivavoz.server.guesses import Guesses
 from vivavoz.server.jwks import RETRY_S, KeysUnavailable
 from vivavoz.server.tokens import PREFIX, ClientSecret, TokenError, Tokens
 
@@ -63,6 +64,7 @@ class Authenticator:
         internal_key: str | None = None,
         entra: EntraTokens | None = None,
         strict_azure: bool = False,
+        guesses: Guesses | None = None,
     ) -> None:
         """``internal_key``: the application's; it opens what a key opens, and a service that has no other is
         keyless still. ``strict_azure``: keys are taken as ``api-key`` only, and ``calls`` takes none."""
@@ -72,6 +74,7 @@ class Authenticator:
         self._tokens = tokens
         self._entra = entra
         self._strict = strict_azure
+        self._guesses = guesses or Guesses(0)
 
     @property
     def keyless(self) -> bool:
@@ -79,8 +82,9 @@ class Authenticator:
         return not self._digests and self._entra is None
 
     async def identify(self, request: web.Request) -> Principal:
-        """Any one valid credential suffices. Raises ApiError (401) naming the rule that failed, and 503 where
-        an Entra token cannot be judged."""
+        """Any one valid credential suffices. Raises ApiError (401) naming the rule that failed, 503 where an
+        Entra token cannot be judged, and 429 where too many wrong ones came from the same address."""
+        self._guesses.check(request)
         refusal: ApiError | None = None
         for offered in credentials(request):
             try:
@@ -93,6 +97,7 @@ class Authenticator:
                 if principal is not None:
                     return principal
         if refusal is not None:
+            self._guesses.note(request, refusal)
             raise refusal
         if self.keyless:
             return Principal("open")

@@ -12,7 +12,8 @@ from vivavoz.server.service import SERVICE, Service
 
 
 def report(service: Service) -> dict[str, Any]:
-    """No secret, prompt or name of a client is in it: it is shown to anybody who asks."""
+    """No secret, prompt or name of a client is in it: it is shown to anybody who asks. ``calls`` are those of
+    this ``worker``; ``GET /realtime/calls`` has those of all."""
     sets = service.engines.status()
     default = service.config.default_engines
     return {
@@ -20,6 +21,8 @@ def report(service: Service) -> dict[str, Any]:
         "version": vivavoz.__version__,
         "model": service.config.default_model,
         "key_required": not service.auth.keyless,
+        "worker": service.directory.own_tag,
+        "workers": 1 + len(service.directory.others),
         "calls": len(service.calls),
         "engine_set": default,
         "engines": sets.get(default, []),

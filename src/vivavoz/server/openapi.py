@@ -72,12 +72,24 @@ _MINTED: Json = {
 }
 _REPORT: Json = {
     "type": "object",
-    "required": ["status", "version", "model", "key_required", "calls", "engine_set", "engines"],
+    "required": [
+        "status",
+        "version",
+        "model",
+        "key_required",
+        "worker",
+        "workers",
+        "calls",
+        "engine_set",
+        "engines",
+    ],
     "properties": {
         "status": {"type": "string"},
         "version": {"type": "string"},
         "model": {"type": "string"},
         "key_required": {"type": "boolean"},
+        "worker": {"type": "string"},
+        "workers": {"type": "integer", "minimum": 1},
         "calls": {"type": "integer", "minimum": 0},
         "engine_set": {"type": "string"},
         "engines": {"type": "array", "items": {"type": "object"}},
@@ -95,7 +107,7 @@ _FAILURES = {
     429: "Too many of these; try again later.",
     503: "Not now; `Retry-After` says when.",
 }
-_REFUSED = (400, 401, 403)
+_REFUSED = (400, 401, 403, 429)
 
 
 async def serve(request: web.Request) -> web.Response:
@@ -260,12 +272,18 @@ def _operations(strict: bool) -> dict[Handler, Json]:
 _EXTENSION: Json = {"x-vivavoz-extension": True}
 """On what the hosted services have not."""
 _OBSERVING: list[Json] = [
-    {"name": name, "in": "query", "description": what, "schema": schema, "x-vivavoz-extension": True}
-    for name, what, schema in (
-        ("role", "What an observer may send.", {"enum": ["listen", "coach", "control"]}),
-        ("after", "Replay what came after this event, or from the `start`.", {"type": "string"}),
-        ("audio", "Whose sound an observer hears.", {"enum": ["both", "input", "output"]}),
-        ("extras", "What else it is told: `timings`, `participants`, with a comma.", {"type": "string"}),
+    {
+        "name": name,
+        "in": "query",
+        "description": f"With `call_id`: {what}",
+        "schema": {"type": "string"},
+        "x-vivavoz-extension": True,
+    }
+    for name, what in (
+        ("role", "`listen`, `coach` or `control`: what an observer may send."),
+        ("after", "replay what came after this event, or from the `start`."),
+        ("audio", "`both`, `input` or `output`: whose sound an observer hears."),
+        ("extras", "`timings`, `participants`, with a comma: what else it is told."),
     )
 ]
 """Of the sideband; docs/observers.md."""
