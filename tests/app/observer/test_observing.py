@@ -168,6 +168,26 @@ async def test_what_our_own_service_replays_is_no_gap() -> None:
         assert told.heard.types().count("conversation.item.added") == 1
 
 
+async def test_the_times_of_what_was_replayed_are_not_known() -> None:
+    async with world(OURS) as told, told.running() as observers:
+        call = told.service.call()
+        observer = started(observers, record=False)
+        await attached(observer)
+        for n in range(2):
+            response = {"id": f"resp_{n}", "conversation_id": "conv", "status": "completed"}
+            await call.tell({"type": "response.created", "response": response})
+            await call.tell({"type": "response.done", "response": response})
+            await until(lambda n=n: observer.state.turns == n + 1)
+            told.service.cut(call)
+            await until(lambda: not call.sockets)
+        response = {"id": "resp_2", "conversation_id": "conv", "status": "completed"}
+        await call.tell({"type": "response.created", "response": response})
+        await call.tell({"type": "response.done", "response": response})
+        await until(lambda: observer.state.turns == 3)
+        known = [turn.marks.done_ms is not None for turn in observer.state.turns_log]
+        assert known == [True, False, False]
+
+
 async def test_a_recording_misses_the_sound_of_a_broken_connection() -> None:
     async with world(OURS) as told, told.running() as observers:
         call = told.service.call()

@@ -80,6 +80,7 @@ class Observer:
         self._told: str | None = None
         self._last_at = seen.seen_at if seen else info.started_at
         self._lost_at: float | None = None
+        self._unfinished = 0
         self._left = ""
         """Why the call's own client is gone, where the service says so."""
         self._missed = seen is not None or info.origin == "adopted"
@@ -158,7 +159,7 @@ class Observer:
                 await self._sideband.follow()
                 if self._replay is not None:
                     self._replayed(complete=False)
-                self._lost_at = time.time()
+                self._lost_at, self._unfinished = time.time(), self._fold.turns.unfinished
                 after = self._last_event_id or "start"
         except Over as over:
             return str(over)
@@ -254,6 +255,8 @@ class Observer:
             return
         at = time.time()
         if event.get("type") == "vivavoz.replayed":
+            if event.get("count") and self._lost_at is not None:
+                self._fold.turns.forget_times(self._unfinished)
             self._replayed(complete=event.get("complete") is True)
             return
         if self._replay is not None and len(self._replay) < MAX_REPLAY:
@@ -261,9 +264,12 @@ class Observer:
             return
         self._take(at, event, raw)
         self._tools.happened(event)
-        if event.get("type") == "conversation.item.truncated" and self._able.roles:
-            # Our own service keeps the words that were heard, and tells them to who asks.
-            item_id = identifier(event, "item_id")
+        if event.get("type") == "conversation.item.truncated":
+            self._ask_what_was_heard(identifier(event, "item_id"))
+
+    def _ask_what_was_heard(self, item_id: str | None) -> None:
+        """Our own service keeps the words that were heard, and tells them to who asks."""
+        if item_id and self._able.roles:
             self._tool_sends({"type": "conversation.item.retrieve", "item_id": item_id})
 
     def _take(self, at: float, event: dict[str, Any], raw: bytes, *, recorded: bool = True) -> None:
@@ -335,7 +341,7 @@ class Observer:
     def _queue(self, sender: Sender, event: Mapping[str, Any]) -> str:
         self._numbered += 1
         event_id = identifier(event, "event_id") or f"app_{self._numbered}"
-        whole = {"type": event["type"], "event_id": event_id, **event}
+        whole = {**event, "event_id": event_id}
         self._sideband.send(Outgoing(sender, msgspec.json.encode(whole)))
         return event_id
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vivavoz.app.observer.fields import identifier, measured, members, text
-from vivavoz.app.observer.ports import Event, Stages, Turn
+from vivavoz.app.observer.ports import Event, Marks, Stages, Turn
 
 MAX_TURNS = 500
 STAGES = Stages.__struct_fields__
@@ -89,10 +89,17 @@ class Turns:
         if turn := self._of_response(event):
             turn.stages = Stages(**{name: measured(event, name) for name in STAGES})
 
-    def forget_times(self) -> None:
-        """What was replayed did not happen when it arrived."""
+    @property
+    def unfinished(self) -> int:
+        """The number of the first turn that is not over, be it the next."""
+        over = not self.log or self.log[-1].marks.done_ms is not None
+        return self.count + 1 if over else self.count
+
+    def forget_times(self, first: int = 0) -> None:
+        """Of the turns from number ``first`` on: what was replayed did not happen when it arrived."""
         for turn in self.log:
-            turn.marks = type(turn.marks)()
+            if turn.n >= first:
+                turn.marks = Marks()
 
     def _of_item(self, event: Event) -> Turn | None:
         return self._by_item.get(identifier(event, "item_id") or "")
