@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from vivavoz.app.errors import AppError
+from vivavoz.app.observer.continuity import Continuity
 from vivavoz.app.observer.eventlog import EventLog, without_sound
 from vivavoz.app.observer.fields import identifier, text
 from vivavoz.app.observer.ports import (
@@ -35,11 +36,7 @@ from vivavoz.app.upstream.port import Upstream, UpstreamError
 
 log = logging.getLogger("vivavoz.app")
 
-MAX_REPLAY = 50_000
-"""Events that are held back while the service replays a call."""
 LEAVES_WITHIN_S = 1.0
-LATE_S = 1.0
-"""A call that is attached to later than this may have said something before."""
 _TRACKS: tuple[Track, Track] = ("caller", "assistant")
 _SOUND_HEADER = struct.Struct("<BQ")
 
@@ -75,17 +72,14 @@ class Observer:
         self._keeping = keeping
         self._able = keeping.upstream.abilities
         self._fold = CallFold(info, session=session, owned=tools.names)
-        self._seen = seen
+        self._continuity = Continuity(info, self._able, seen, self._gap)
         self._last_event_id: str | None = None
         self._told: str | None = None
         self._last_at = seen.seen_at if seen else info.started_at
-        self._lost_at: float | None = None
         self._unfinished = 0
+        """The first turn that was not over when the connection broke."""
         self._left = ""
         """Why the call's own client is gone, where the service says so."""
-        self._missed = seen is not None or info.origin == "adopted"
-        """Whether the call has gone on for a while, unobserved."""
-        self._replay: list[tuple[float, dict[str, Any], bytes]] | None = None
         self._changed = changed
         context = ToolContext(call_id=info.call_id, profile=info.profile, user=info.user)
         self._tools = ToolRunner(
@@ -151,15 +145,13 @@ class Observer:
         after: str | None = "start"
         try:
             while True:
-                if self._able.replay and self._missed:
-                    self._replay = []
+                self._continuity.attaching()
                 await self._sideband.attach(after)
-                if not self._able.replay:
-                    self._mark_gap()
+                self._continuity.attached()
                 await self._sideband.follow()
-                if self._replay is not None:
+                if self._continuity.holding:
                     self._replayed(complete=False)
-                self._lost_at, self._unfinished = time.time(), self._fold.turns.unfinished
+                self._continuity.lost_at, self._unfinished = time.time(), self._fold.turns.unfinished
                 after = self._last_event_id or "start"
         except Over as over:
             return str(over)
@@ -178,7 +170,7 @@ class Observer:
     @property
     def progressed(self) -> bool:
         """Whether the store knows less than was seen."""
-        return self._sideband.attached and self._replay is None and self._last_event_id != self._told
+        return self._sideband.attached and not self._continuity.holding and self._last_event_id != self._told
 
     async def store_progress(self) -> None:
         if (event_id := self._last_event_id) is not None:
@@ -197,46 +189,24 @@ class Observer:
 
     # ------------------------------------------------------------------------------------ gaps
 
-    def _mark_gap(self, *, certain: bool = False) -> None:
-        """Events between the last and now may be missing; ``certain``: they are."""
-        now = time.time()
-        if self._seen is not None:
-            self._gap(self._seen.seen_at, now, "the observer was restarted")
-        elif self._lost_at is not None:
-            self._gap(self._lost_at, now, "the observer was not attached")
-        elif certain or self.info.origin != "connect" or now - self.info.started_at > LATE_S:
-            self._gap(self.info.started_at, now, "the observer was not attached yet")
-        self._attached_again()
-
-    def _attached_again(self) -> None:
-        self._seen = self._lost_at = None
-        self._missed = False
-
     def _gap(self, since: float, until: float, reason: str) -> None:
         self._fold.gap(since, until, reason)
         self._keeping.recorder.gap(self.info.call_id, since, until, reason)
 
     def _replayed(self, *, complete: bool) -> None:
-        """The service has told what it remembers; ``complete``: nothing that it was asked for is missing."""
-        held, self._replay = self._replay, None
-        restarted = self._seen is not None
-        if held is not None:
-            self._catch_up(held, self._seen.last_event_id if self._seen else None)
-        # Sound is not replayed: a recording misses it.
-        silent = self._lost_at is not None and self.info.record and self._able.audio
-        if restarted or silent or not complete:
-            self._mark_gap(certain=True)
-        self._attached_again()
-        if restarted:
+        """The service has told the past; what happened when in it, it does not say."""
+        seen = self._continuity.seen
+        if self._continuity.holding:
+            held = self._continuity.release()
+            ids = [identifier(event, "event_id") for _, event, _ in held]
+            last = seen.last_event_id if seen else None
+            known = ids.index(last) + 1 if last in ids and last is not None else 0
+            for index, (at, event, raw) in enumerate(held):
+                self._take(at, event, raw, recorded=index >= known)
+            self._fold.turns.forget_times()
+        self._continuity.caught_up(complete=complete)
+        if seen is not None:
             self._tools.interrupted()
-
-    def _catch_up(self, held: list[tuple[float, dict[str, Any], bytes]], last: str | None) -> None:
-        """What happened while nobody observed: when, the service does not say."""
-        ids = [identifier(event, "event_id") for _, event, _ in held]
-        known = ids.index(last) + 1 if last in ids and last is not None else 0
-        for index, (at, event, raw) in enumerate(held):
-            self._take(at, event, raw, recorded=index >= known)
-        self._fold.turns.forget_times()
 
     # ------------------------------------------------------------------------------------ what is received
 
@@ -255,12 +225,11 @@ class Observer:
             return
         at = time.time()
         if event.get("type") == "vivavoz.replayed":
-            if event.get("count") and self._lost_at is not None:
+            if event.get("count") and self._continuity.lost_at is not None:
                 self._fold.turns.forget_times(self._unfinished)
             self._replayed(complete=event.get("complete") is True)
             return
-        if self._replay is not None and len(self._replay) < MAX_REPLAY:
-            self._replay.append((at, event, raw))
+        if self._continuity.hold((at, event, raw)):
             return
         self._take(at, event, raw)
         self._tools.happened(event)
