@@ -46,3 +46,14 @@ async def test_a_worker_that_is_away_has_no_calls(tmp_path: Path) -> None:
         away = await listed(one, f"?wait=20&cursor={before['cursor']}")
         assert [entry["id"] for entry in away["data"]] == [call.id]
         assert await listed(one, f"?wait=0.05&cursor={away['cursor']}") == away
+
+
+async def test_healthz_says_which_worker_answers(tmp_path: Path) -> None:
+    async with two_workers(tmp_path) as workers:
+        await a_call(workers[1])
+        said = []
+        for server in workers:
+            async with server.http.get(f"{server.url}/healthz") as answer:
+                report = await answer.json()
+                said.append((report["worker"], report["workers"], report["calls"]))
+        assert said == [("00", 2, 0), ("01", 2, 1)]
