@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from tests.app.rig import ANSWER, EK, OFFER, PROMPT, UPSTREAM_KEY, StandIn, before
+from vivavoz.app.grants import label_of, read_label
 from vivavoz.app.observer.ports import CallInfo
 
 UPSTREAMS = ("vivavoz", "azure", "openai")
@@ -109,7 +110,7 @@ async def test_an_offer_goes_to_our_own_service_with_the_key_and_the_grant(
     assert msgspec.json.decode(parts["grant"]) == {
         "filter": "on",
         "max_seconds": 120,
-        "label": "other:local",
+        "label": "other=local",
     }
 
 
@@ -318,3 +319,18 @@ async def test_more_observers_than_requests_at_once_stop_no_request(stand_in: St
         assert (await app.token())[0] == 200
         for each in held:
             await each.close()
+
+
+@pytest.mark.parametrize("origin", ["token", "connect"])
+@pytest.mark.parametrize("user", ["ann", "a:b=c", "anonymous (2001:db8::/64)", "ana@example.com"])
+def test_whose_a_call_is_can_be_read_off_its_label(user: str, origin: Any) -> None:
+    assert read_label(label_of("desk-2", user, origin)) == ("desk-2", user, origin)
+
+
+@pytest.mark.parametrize("label", [None, "", "somebody's own label", ":ann", "desk:", "a b:c"])
+def test_labels_of_others_are_theirs(label: str | None) -> None:
+    assert read_label(label) is None
+
+
+def test_a_label_is_never_too_long() -> None:
+    assert len(label_of("p" * 40, "u" * 500, "token")) == 120

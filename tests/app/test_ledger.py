@@ -77,6 +77,18 @@ def test_the_call_of_a_token_takes_the_tokens_place() -> None:
     assert book.calls("ann") == 2
 
 
+def test_a_call_that_is_heard_of_twice_takes_one_place() -> None:
+    """The observer may find a call in the service's list before the answer to its offer is here."""
+    book = ledger(Clock(), user_calls=5)
+    token, offer = book.reserve("ann", 60), book.reserve("ann", 60)
+    book.started("one", "ann")
+    book.started("one", "ann", reservation=offer)
+    assert book.calls("ann") == 1 + token.held
+    book.ended("one")
+    book.release(token)
+    assert book.calls("ann") == 0
+
+
 def test_minutes_of_a_day() -> None:
     clock = Clock()
     book = ledger(clock, user_minutes_per_day=10)

@@ -101,6 +101,9 @@ class Ledger:
         """A call is live; told twice, it is counted once. Without a ``reservation`` it takes one of its
         user's: a token's."""
         if call_id in self._live:
+            # Heard of from elsewhere first; it has taken a place already.
+            if reservation is not None:
+                self.release(reservation)
             return
         if reservation is None:
             reservation = next((each for each in self._reserved if each.held and each.user == user), None)

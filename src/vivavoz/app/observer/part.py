@@ -80,7 +80,7 @@ class Observation:
         return application.call_info(
             call.id,
             user=label.user,
-            origin="token",
+            origin=label.origin,
             profile=label.profile,
             filtered=call.filtered if call.filtered in ("on", "strict", "off") else None,  # type: ignore[arg-type]
             started_at=call.started_at or None,
