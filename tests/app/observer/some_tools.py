@@ -62,6 +62,10 @@ def exits() -> None:
     sys.exit(1)
 
 
+async def cancels() -> None:
+    raise asyncio.CancelledError
+
+
 def no_json() -> object:
     return object()
 

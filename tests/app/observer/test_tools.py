@@ -177,6 +177,7 @@ async def talk() -> AsyncIterator[Talk]:
         "refuses",
         "breaks",
         "exits",
+        "cancels",
         "no_json",
         "long",
     )
@@ -217,6 +218,7 @@ async def test_several_calls_make_one_response(talk: Talk) -> None:
         ("refuses", "{}", "There is no table left."),
         ("breaks", "{}", "The tool failed."),
         ("exits", "{}", "The tool failed."),
+        ("cancels", "{}", "The tool failed."),
         ("no_json", "{}", "which is no JSON"),
         ("long", "{}", "more than"),
     ],
@@ -320,6 +322,27 @@ async def test_a_response_told_twice_is_answered_once(talk: Talk) -> None:
     await talk.asks(("c2", "whose", "{}"), response_id="resp_2")
     await until(lambda: "c2" in talk.outputs)
     assert len(talk.call.of("conversation.item.create")) == 2
+
+
+async def test_what_went_on_before_a_gap_holds_nothing_back(talk: Talk) -> None:
+    """The end of a response, or of speech, may be among what was missed."""
+    await talk.call.tell(talk.created("resp_0"))
+    await talk.event("input_audio_buffer.speech_started", item_id="item_s", audio_start_ms=0)
+    talk.told.service.cut(talk.call)
+    await until(lambda: len(talk.call.asked) == 2 and talk.call.sockets)
+    await talk.asks(("c1", "whose", "{}"))
+    await until(lambda: talk.requests == 1)
+
+
+async def test_what_somebody_else_answered_is_left_alone(talk: Talk) -> None:
+    item = {"id": "item_c", "type": "function_call", "call_id": "c1", "name": "whose", "arguments": "{}"}
+    await talk.event("conversation.item.added", previous_item_id=None, item=item)
+    output = {"id": "item_o", "type": "function_call_output", "call_id": "c1", "output": "Eve"}
+    await talk.event("conversation.item.added", previous_item_id=None, item=output)
+    await talk.asks(("c1", "whose", "{}"))
+    await talk.asks(("c2", "whose", "{}"), response_id="resp_2")
+    await until(lambda: talk.requests == 1)
+    assert list(talk.outputs) == ["c2"]
 
 
 async def test_threads_that_never_return_take_no_others_place() -> None:

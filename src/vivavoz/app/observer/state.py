@@ -80,6 +80,9 @@ class CallFold:
         self.state.observer = attachment
 
     def gap(self, since: float, until: float, reason: str) -> None:
+        """What was going on before it may have ended in it."""
+        self.turns.active.clear()
+        self.speaking = False
         self.state.gaps.append(Gap(since=since, until=until, reason=reason))
         del self.state.gaps[:-MAX_GAPS]
 

@@ -161,7 +161,7 @@ class ToolRunner:
             return
         calls = list(_finished_calls(response))
         mine = [(call_id, tool) for call_id, name, _ in calls if (tool := self._tools.get(name))]
-        mine = [(call_id, tool) for call_id, tool in mine if call_id not in self._taken]
+        mine = [(call_id, tool) for call_id, tool in mine if not self._is_taken(call_id)]
         if not mine:
             return
         for call_id, _ in mine:
@@ -181,6 +181,10 @@ class ToolRunner:
             task = asyncio.create_task(self._run(call_id, tool, arguments[call_id]), name=f"tool {tool.name}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _is_taken(self, call_id: str) -> bool:
+        """Whether it is answered already, by us or by somebody else."""
+        return call_id in self._taken or self._fold.tools.answered([call_id])
 
     def _open(self, round: _Round) -> None:
         self._rounds.append(round)
@@ -211,6 +215,8 @@ class ToolRunner:
                 work.cancel()
         if not done:
             raise ToolFailed(f"The tool took longer than {self._seconds:g} s.")
+        if work.cancelled():
+            raise ToolFailed("The tool failed.")
         return output_of(work.result())
 
     def _fail(self, call_id: str, message: str) -> None:
