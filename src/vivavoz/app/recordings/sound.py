@@ -24,7 +24,7 @@ FILES: dict[Format, tuple[str, str, str, str]] = {
     "opus": ("audio.ogg", "audio/ogg", "ogg", "libopus"),
 }
 """File, content type, container, codec."""
-OPUS_BITS = 48_000
+OPUS_BITS = 32_000
 """Bits a second of both voices."""
 MAX_PEAKS = 2000
 """Columns of the drawing, for each voice."""
