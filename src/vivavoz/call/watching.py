@@ -136,7 +136,7 @@ class StageWatch:
                 what(listener)
             except Exception:
                 log.exception("a listener to a call's stages broke, and is told nothing more")
-                self._listeners.remove(listener)
+                self.unlisten(listener)
 
     def _configured(self, now: float, effect: effects.Send) -> None:
         session: Any = effect.event.session  # type: ignore[union-attr]
