@@ -7,9 +7,9 @@ import logging
 import os
 import signal
 import ssl
-import sys
 
 from vivavoz.app.errors import SetupError
+from vivavoz.app.logs import set_up_logging
 from vivavoz.app.plan import Plan
 from vivavoz.app.running import run, run_in_loop
 from vivavoz.app.secrets import operator_keys
@@ -20,14 +20,7 @@ log = logging.getLogger("vivavoz.app")
 
 def serve_application(config: Config) -> int:
     """Run until asked to end; the exit code. Raises ConfigError."""
-    logging.basicConfig(
-        level=config.server.log_level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for noisy in ("asyncio", "aiohttp", "azure", "msal", "httpx", "httpcore"):
-        # They log what they are sent and sent on.
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    set_up_logging(config.server.log_level)
     run_in_loop(_serve(config))
     return 0
 

@@ -14,6 +14,7 @@ import sys
 import msgspec
 
 from vivavoz.app.errors import SetupError
+from vivavoz.app.logs import set_up_logging
 from vivavoz.app.plan import Plan
 from vivavoz.app.running import run, run_in_loop
 
@@ -24,11 +25,7 @@ CANNOT_START = 2
 
 async def _main() -> None:
     plan = msgspec.json.decode(await asyncio.to_thread(sys.stdin.buffer.readline), type=Plan)
-    logging.basicConfig(
-        level=plan.log_level.upper(),
-        format="%(asctime)s %(levelname)s [app] %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    set_up_logging(plan.log_level, "app")
     ending = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
