@@ -20,6 +20,7 @@ from tests.server.test_end_to_end import OFFER
 from vivavoz.cli import main
 
 KEY = "a-key-of-the-service"
+PROMPT = "You are Marvin, and nobody shall know."
 VIVAVOZ = Path(sys.executable).with_name("vivavoz")
 
 
@@ -56,7 +57,9 @@ def running(
 @pytest.mark.parametrize("upstream", ["vivavoz", "openai"])
 async def test_it_stands_before_a_service_that_is_elsewhere(upstream: str, tmp_path: Path) -> None:
     with vivavoz(tmp_path, key=KEY) as service:
-        arguments = ["--upstream", upstream, "--endpoint", service.url]
+        profiles = tmp_path / "profiles.toml"
+        profiles.write_text(f'[profiles.default.session]\ninstructions = "{PROMPT}"\n')
+        arguments = ["--upstream", upstream, "--endpoint", service.url, "--profiles", str(profiles)]
         own = {"OPENAI_API_KEY": KEY, "VIVAVOZ_APP_UPSTREAM_KEY": KEY}
         with running(arguments, tmp_path, own) as (url, process, log):
             async with aiohttp.ClientSession() as http:
@@ -64,6 +67,9 @@ async def test_it_stands_before_a_service_that_is_elsewhere(upstream: str, tmp_p
                     assert page.content_type == "text/html"
                     # The page's offers go to the service by themselves.
                     assert service.url in page.headers["Content-Security-Policy"]
+                    shown = await page.text()
+                async with http.get(f"{url}/api/app") as told:
+                    shown += await told.text()
                 async with http.get(f"{url}/token") as token:
                     assert (await token.json())["endpoint"].startswith(service.url)
                 form = aiohttp.FormData({"sdp": OFFER}, default_to_multipart=True)
@@ -73,7 +79,9 @@ async def test_it_stands_before_a_service_that_is_elsewhere(upstream: str, tmp_p
             assert process.wait(20) == 0
             written = log.read_text()
     assert "listening on http://127.0.0.1:" in written
-    assert KEY not in written
+    for text in (shown, written):
+        assert KEY not in text
+        assert PROMPT not in text
     assert "ek_" not in written
 
 
