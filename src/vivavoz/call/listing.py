@@ -14,6 +14,7 @@ class Listing:
         self._life = secrets.token_hex(4)
         self._changes = 0
         self._changed = asyncio.Event()
+        self._over = False
 
     @property
     def version(self) -> str:
@@ -24,7 +25,12 @@ class Listing:
         self._changed.set()
         self._changed = asyncio.Event()
 
+    def end(self) -> None:
+        """Nobody waits any more: there will be no other version."""
+        self._over = True
+        self._changed.set()
+
     async def other_than(self, version: str) -> None:
-        """Wait until the version is not ``version``."""
-        while self.version == version:
+        """Wait until the version is not ``version``, or never will be another."""
+        while self.version == version and not self._over:
             await self._changed.wait()

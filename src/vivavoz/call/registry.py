@@ -291,6 +291,7 @@ class CallRegistry:
         for task in list(self._tasks.values()):
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._listing.end()
 
     def _forget(self, call_id: str) -> None:
         self._tasks.pop(call_id, None)
