@@ -63,7 +63,10 @@ class Replay:
         self.plan = plan
         first = next((event for event in recording.received if "session" in event), {})
         model = first.get("session", {}).get("model", "gpt-realtime")
-        self.session = Session(SessionOptions(model=model), Ids(seed=b""), Settings(plan=plan))
+        # OpenAI says what is left of the tokens, Azure does not.
+        told = any(event["type"] == "rate_limits.updated" for event in recording.received)
+        settings = Settings(plan=plan, rated="told" if told else "silently")
+        self.session = Session(SessionOptions(model=model), Ids(seed=b""), settings)
         self.sent: list[Event] = []
         self.jobs: dict[str, int] = {}
         self.scored = 0
@@ -85,7 +88,8 @@ class Replay:
         return self.sent
 
     def _give(self, happened: inputs.Input) -> None:
-        for effect in self.session.step(0.0, happened):
+        done = self.session.step(0.0, happened)
+        for effect in done:
             if isinstance(effect, effects.StartJob):
                 self.jobs[type(effect.task).__name__] = effect.job
             elif isinstance(effect, effects.Send):
@@ -94,6 +98,8 @@ class Replay:
                     self.item = event["item"]["id"]
                 if not (self.recording.sideband and event["type"] == "response.output_audio.delta"):
                     self.sent.append(event)
+        if any(isinstance(effect, effects.Spend) for effect in done):
+            self._give(inputs.Spent(limit=40_000, remaining=39_000, reset_seconds=1.5))
 
     def _client(self, event: Event) -> None:
         if event["type"] == "input_audio_buffer.append":

@@ -24,7 +24,6 @@ PATHS = [
 REASON = "no recorded traffic here (VIVAVOZ_RECORDINGS names its folder)"
 
 NOT_SENT = {
-    "rate_limits.updated": "nothing is limited",
     f"{TRANSCRIPTION}delta": "compared apart: unordered after the commit, and cut as the recogniser likes",
     f"{TRANSCRIPTION}completed": "compared apart: unordered after the commit",
     f"{TRANSCRIPTION}failed": "compared apart: unordered after the commit",
