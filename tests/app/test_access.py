@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from tests.app.rig import StandIn, before, listening
 from vivavoz.app.access.addresses import Proxies, parse, shown
-from vivavoz.app.config import App
+from vivavoz.app.config import App, Budgets
 from vivavoz.app.errors import SetupError
 from vivavoz.app.plan import Plan
 from vivavoz.app.service import build, build_app
@@ -318,3 +318,11 @@ async def test_unknown_paths_and_methods_are_json_too(stand_in: StandIn, tmp_pat
         assert (status, answer["error"]["code"]) == (404, "unknown_url")
         status, answer = await app.get("/connect")
         assert (status, answer["error"]["code"]) == (405, "method_not_allowed")
+
+
+@pytest.mark.parametrize("budget", ["user_calls", "calls", "user_minutes_per_day", "minutes_per_day"])
+async def test_what_the_observer_counts_needs_the_observer(budget: str, plan: Plan) -> None:
+    """Otherwise no call would ever end, and soon nobody could make one."""
+    app = App(endpoint="http://127.0.0.1:1", observe=False, budgets=Budgets(**{budget: 1}))
+    with pytest.raises(SetupError, match=f"{budget}.*app.observe"):
+        build(replace(plan, app=app, host="127.0.0.1"), {})

@@ -186,9 +186,9 @@ def build(
     if not plan.keyless and not keys:
         # The service asks for something that cannot be shown here: nobody is an operator by being here.
         keys = (secrets.token_urlsafe(32),)
-    minutes = config.budgets.minutes_per_day or config.budgets.user_minutes_per_day
-    if minutes and not config.observe:
-        raise SetupError("app.budgets: minutes are counted by the observer; app.observe is false")
+    counted = ("user_calls", "calls", "user_minutes_per_day", "minutes_per_day")
+    if not config.observe and (named := [each for each in counted if getattr(config.budgets, each)]):
+        raise SetupError(f"app.budgets.{named[0]}: the observer counts it, and app.observe is false")
     login = _oidc(config, environment) if config.access.login == "oidc" else None
     try:
         access = Access(config, keys=keys, ledger=Ledger(config.budgets), login=login)
