@@ -246,6 +246,20 @@ async def test_a_watcher_sees_what_was_what_is_and_the_end(desk: Desk) -> None:
         assert (await socket.receive()).type is aiohttp.WSMsgType.CLOSE
 
 
+async def test_a_call_with_much_in_it_can_be_looked_at(desk: Desk) -> None:
+    observer = desk.observers.get("rtc_1")
+    for n in range(300):
+        part = {"type": "input_text", "text": "word " * 4000}
+        item = {"id": f"item_{n}", "type": "message", "role": "user", "content": [part]}
+        await desk.call.tell({**ITEM, "item": item})
+    await until(lambda: len(observer.state.transcript) == 300)
+    async with desk.http.ws_connect("/api/calls/rtc_1/watch", max_msg_size=2**26) as socket:
+        first = await socket.receive_json()
+        assert len(first["call"]["transcript"]) == 300
+        await desk.call.tell(SAID)
+        assert (await next_of(socket, "event"))["entry"]["event"]["delta"] == "Hello"
+
+
 async def test_a_call_that_is_over_can_be_looked_at(desk: Desk) -> None:
     await desk.told.service.end(desk.call)
     await until(lambda: not desk.observers.get("rtc_1").live)

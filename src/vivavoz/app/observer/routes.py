@@ -196,8 +196,6 @@ class _Feed:
         """``first`` is sent before anything else."""
         if self._watches.full:
             raise AppError(503, "Too many people watch.", "at_capacity", None, 5.0)
-        for frame in first:
-            self._watch.put(frame)
         version = self._watches.version
         self._watches.add(self._watch)
         if self._over():
@@ -207,7 +205,7 @@ class _Feed:
             self._transport = request.transport
             async with asyncio.TaskGroup() as group:
                 reading = group.create_task(self._read())
-                await self._write(version)
+                await self._write(first, version)
                 reading.cancel()
         finally:
             self._watches.remove(self._watch)
@@ -231,10 +229,12 @@ class _Feed:
                     self._watch.put(msgspec.json.encode({"kind": "refused", "error": refused}))
         self._watch.end()
 
-    async def _write(self, version: int) -> None:
+    async def _write(self, first: list[bytes], version: int) -> None:
         """Until there is nothing more."""
         ready_at = 0.0
         try:
+            for frame in first:
+                await self._send(frame)
             while True:
                 for frame in self._watch.frames():
                     await self._send(frame)
