@@ -60,7 +60,9 @@ export class EventLog {
     // Numbers begin anew with the observer's process; ids do not.
     if (!event.event_id && n <= this.#lastEntry) return undefined;
     this.#lastEntry = n;
-    return this.#add({ at: at * 1000, sender, event, browser: seen && !ownBrowser, observer: true });
+    // Beside the browser's own events, what came by the longer way stands where it came, not before.
+    const earliest = ownBrowser ? (this.#rows.at(-1)?.at ?? 0) : 0;
+    return this.#add({ at: Math.max(at * 1000, earliest), sender, event, browser: seen && !ownBrowser, observer: true });
   }
 
   /** `text` is looked for in the whole event; `type` is a beginning of the type; `lens`: both | browser | observer. */
