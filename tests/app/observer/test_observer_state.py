@@ -119,6 +119,14 @@ def test_words_may_come_before_their_item() -> None:
     ]
 
 
+def test_speech_that_nobody_puts_into_words_is_final_at_once() -> None:
+    item = added(message("item_a", "user", SPOKEN), None)
+    assert not fold(item).state.transcript[0].final
+    assert fold(item, session={"type": "realtime"}).state.transcript[0].final
+    wanted = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+    assert not fold(item, session=wanted).state.transcript[0].final
+
+
 def test_an_item_put_between_others_stands_there() -> None:
     told = fold(
         added(message("a", "user", {"type": "input_text", "text": "one"}), None),

@@ -22,6 +22,7 @@ from vivavoz.app.observer.observers import Observers, Rules
 from vivavoz.app.observer.ports import CallStore, MemoryCallStore
 from vivavoz.app.observer.sideband import Timing
 from vivavoz.app.observer.toolrunner import Threads
+from vivavoz.app.observer.tools import Tool, Toolbox
 from vivavoz.app.upstream.port import Abilities, CallGone, LiveCall, UpstreamError
 
 QUICK = Timing(first_pause=0.01, longest_pause=0.05, live_within=5, reached_within=5, tick=0.01)
@@ -445,3 +446,32 @@ async def test_what_is_no_event_is_passed_over() -> None:
         await call.tell(ITEM, SAID)
         await until(lambda: words(observer) == ["Hello"])
         assert observer.log.count == 3
+
+
+async def test_nothing_that_was_said_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    words = "the-words-of-the-caller"
+
+    def fails() -> None:
+        raise ValueError(words)
+
+    rules = Rules(tools=lambda _: Toolbox([Tool(fails)]), session=lambda _: {"instructions": words})
+    async with world(OURS, rules=rules) as told, told.running() as observers:
+        call = told.service.call()
+        observer = started(observers)
+        await attached(observer)
+        function = {"type": "function_call", "call_id": "c", "name": "fails", "arguments": "{}", "id": "f"}
+        response = {"id": "r", "conversation_id": "v", "status": "completed", "output": [function]}
+        await call.tell(ITEM, {**SAID, "delta": words}, {"type": "response.done", "response": response})
+        for socket in call.sockets:
+            await socket.send_str(f'{{"{words}')
+        observer.send({"type": "response.create", "response": {"instructions": words}})
+        await until(lambda: "conversation.item.create" in [event["type"] for event in call.got])
+        told.heard.breaks_on = "response.output_text.delta"
+        await call.tell({**SAID, "delta": words})
+        await until(lambda: "its observer failed" in caplog.text)
+        await told.service.end(call)
+        await until(lambda: not observers.get("rtc_1").live)
+    assert "tool 'fails' failed: ValueError" in caplog.text
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("vivavoz")]
+    assert words not in "\n".join(ours)

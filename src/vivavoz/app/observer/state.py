@@ -151,7 +151,7 @@ class CallFold:
         if len(msgspec.json.encode(session)) <= MAX_SESSION_BYTES:
             self.state.session = dict(session)
             heard = members(members(session, "audio"), "input")
-            self.transcript.transcribes = bool(heard["transcription"]) if "transcription" in heard else None
+            self.transcript.transcribes = bool(heard.get("transcription"))
 
     def _added(self, at: float, event: Event) -> None:
         self.transcript.added(at, event)
