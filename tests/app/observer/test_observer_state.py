@@ -298,7 +298,7 @@ EVENT = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=150, derandomize=True, deadline=None)
 @given(st.lists(EVENT, max_size=25))
 def test_no_event_raises_and_the_state_can_be_told(events: list[dict[str, Any]]) -> None:
     told = fold(*events).state
