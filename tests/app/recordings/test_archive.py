@@ -13,7 +13,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tests.app.recordings.archives import DAY, Clock, archived, cut_short
+from tests.app.recordings.archives import DAY, Archived, Clock, archived, cut_short
 from tests.app.recordings.calls import START, Kept, info, tone
 from tests.waiting import until
 from vivavoz.app.recordings import archive as module
@@ -206,8 +206,9 @@ async def test_storage_that_is_away_delays_a_recording_and_loses_nothing(
     assert (tmp_path / "elsewhere" / row.file).exists()
 
 
-async def test_the_end_of_the_application_stops_packing_and_the_next_one_does_it_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("same", [True, False], ids=["run again", "another process"])
+async def test_the_end_stops_packing_and_the_next_run_does_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
 ) -> None:
     packing = threading.Event()
 
@@ -216,14 +217,19 @@ async def test_the_end_of_the_application_stops_packing_and_the_next_one_does_it
         assert stop.wait(20)
         raise Stopped
 
+    made = Archived(tmp_path, Clock())
     with monkeypatch.context() as patched:
         patched.setattr(module, "pack", pack)
-        async with archived(tmp_path) as made:
+        async with made.running():
             made.record("rtc_1", "Olá")
             assert await asyncio.to_thread(packing.wait, 20)
     assert made.working == ["rtc_1"]
-    async with archived(tmp_path) as made:
+    if not same:
+        await made.database.close()
+        made = Archived(tmp_path, Clock())
+    async with made.running():
         assert (await made.row("rtc_1")).status == "complete"
+    await made.database.close()
 
 
 # ------------------------------------------------------------------------------------ retention

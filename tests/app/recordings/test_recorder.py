@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.app.recordings.calls import START, FullDisk, info, state, tone
+from tests.app.recordings.calls import START, FullDisk, Kept, info, state, tone
 from tests.waiting import until
 from vivavoz.app.recordings import recorder as module
 from vivavoz.app.recordings.disk import Disk
+from vivavoz.app.recordings.packing import pack
 from vivavoz.app.recordings.recorder import FileRecorder
 
 EVENT = b'{"type":"response.created","event_id":"event_1"}'
@@ -234,6 +235,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from tests.app.recordings.calls import info, tone
+from vivavoz.app.recordings.packing import pack
 from vivavoz.app.recordings.recorder import FileRecorder
 
 recorder = FileRecorder(Path(sys.argv[1]))
@@ -272,4 +274,8 @@ def test_a_killed_process_loses_less_than_two_seconds(tmp_path: Path) -> None:
     for track in ("caller", "assistant"):
         samples = (tmp_path / f"rtc_1/{track}.pcm").stat().st_size // 2
         assert (last + 1) * 480 - samples < 2 * 24_000
-    assert (tmp_path / "rtc_1/caller.pcm").read_bytes()[:960] == tone(480)
+    recovered = pack(tmp_path / "rtc_1", "rtc_1", audio="flac", notice=None, stop=threading.Event())
+    assert (recovered.meta.status, recovered.meta.events) == ("interrupted", len(kept))
+    sound = Kept(recovered.path).sound()
+    assert (last + 1) * 480 - len(sound) < 2 * 24_000
+    assert sound[:480, 0].astype("<i2").tobytes() == tone(480)

@@ -100,10 +100,8 @@ class Archive:
         self._loop = asyncio.get_running_loop()
         self._stop.clear()
         self._packer = packer = ThreadPoolExecutor(1, "packer", initializer=_yield_to_others)
-        try:
+        with contextlib.suppress(OSError):  # the recorder will say what is wrong with it
             await asyncio.to_thread(self.work.mkdir, mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            self._note("working folder", f"recordings cannot be written: {error.strerror}")
         self.recorder.start()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -145,8 +143,9 @@ class Archive:
                 self._pauses.pop(name, None)
             except BlockingIOError:
                 self.recorder.release(name)  # another process has it
-            except Stopped:
-                return
+            except (asyncio.CancelledError, Stopped):
+                self.recorder.release(name)  # for the next run
+                raise
             except Exception as error:  # whatever is wrong with one folder, the others go on
                 self._note(name, f"recording {name} cannot be finished: {reason(error)}")
                 self._pauses[name] = pause = min(2 * self._pauses.get(name, RETRY_S / 2), MAX_RETRY_S)
@@ -206,8 +205,8 @@ class Archive:
 
     async def _make_room(self, limit: int) -> None:
         excess = (await self.catalogue.totals()).bytes - limit
-        while excess > 0:
-            for recording in await self.catalogue.oldest(BATCH):
+        while excess > 0 and (oldest := await self.catalogue.oldest(BATCH)):
+            for recording in oldest:
                 if excess > 0:
                     await self.delete(recording, "retention: too much")
                     excess -= recording.bytes
