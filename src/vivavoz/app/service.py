@@ -9,7 +9,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from aiohttp import web
 
@@ -21,14 +21,12 @@ from vivavoz.app.entry import Entry
 from vivavoz.app.errors import SetupError, json_errors, where
 from vivavoz.app.observer.ports import CallInfo
 from vivavoz.app.plan import Plan
-from vivavoz.app.profiles import Profile, ProfileError, Profiles
-from vivavoz.app.secrets import OIDC_SECRET, OPERATOR_KEYS, operator_keys, secret
+from vivavoz.app.profiles import Profile, Profiles
+from vivavoz.app.secrets import OPERATOR_KEYS, operator_keys
+from vivavoz.app.setup import announce, login_of, profiles_of
 from vivavoz.app.upstream.build import Built, build_upstream
 from vivavoz.app.upstream.entra import TokenSource
 from vivavoz.app.upstream.port import Abilities, Upstream, UpstreamError
-
-if TYPE_CHECKING:
-    from vivavoz.app.access.oidc import OidcLogin
 
 log = logging.getLogger("vivavoz.app")
 
@@ -181,7 +179,7 @@ def build(
         service=plan.service,
         token_source=token_source,
     )
-    profiles = _profiles(config)
+    profiles = profiles_of(config)
     keys = (*plan.operator_keys, *operator_keys(environment))
     if not plan.keyless and not keys:
         # The service asks for something that cannot be shown here: nobody is an operator by being here.
@@ -189,7 +187,7 @@ def build(
     counted = ("user_calls", "calls", "user_minutes_per_day", "minutes_per_day")
     if not config.observe and (named := [each for each in counted if getattr(config.budgets, each)]):
         raise SetupError(f"app.budgets.{named[0]}: the observer counts it, and app.observe is false")
-    login = _oidc(config, environment) if config.access.login == "oidc" else None
+    login = login_of(config, environment) if config.access.login == "oidc" else None
     try:
         access = Access(config, keys=keys, ledger=Ledger(config.budgets), login=login)
     except ValueError as error:
@@ -205,7 +203,7 @@ def build(
         application.parts.append(login)
     if entra is not None:
         application.parts.append(_Fresh(entra.keep))
-    _announce(application)
+    announce(application)
     return application
 
 
@@ -245,69 +243,5 @@ class _Fresh:
         await self._keep()
 
 
-def _oidc(config: App, environment: Mapping[str, str]) -> OidcLogin:
-    access = config.access
-    for name in ("public_url", "oidc_issuer", "oidc_client_id"):
-        if not getattr(access, name):
-            raise SetupError(f"app.access.{name}: login 'oidc' needs it")
-    try:
-        from vivavoz.app.access.oidc import OidcLogin
-        from vivavoz.app.access.provider import Provider
-    except ImportError as error:
-        raise SetupError("login 'oidc' needs the package authlib: pip install 'vivavoz[login]'") from error
-    client_secret = secret(environment, OIDC_SECRET)
-    provider = Provider(access.oidc_issuer or "", access.oidc_client_id or "", client_secret)
-    return OidcLogin(
-        provider, public_url=access.public_url or "", claim=access.oidc_user_claim, seal=client_secret
-    )
-
-
 def _engines(upstream: Built) -> Callable[[], Any] | None:
     return getattr(upstream, "engines", None)
-
-
-def _profiles(config: App) -> Profiles:
-    model = config.model or ("gpt-realtime" if config.upstream == "openai" else None)
-    try:
-        profiles = Profiles.load(
-            config.profiles,
-            default=config.default_profile,
-            model=model,
-            strict=config.upstream == "vivavoz",
-        )
-    except ProfileError as error:
-        raise SetupError(f"app.profiles: {error}") from error
-    for profile in profiles:
-        if profile.model is None and config.upstream == "azure":
-            raise SetupError(
-                f"app.model: name the deployment; the profile '{profile.name}' names none either"
-            )
-    return profiles
-
-
-def _announce(application: Application) -> None:
-    """What an operator should know before anybody calls."""
-    config, name = application.config, application.upstream.name
-    reads = application.browser_reads_session
-    if not config.tokens:
-        reads = {"connect": reads["connect"]}
-    readable = [f"/{way}" for way, can in reads.items() if can]
-    if readable:
-        log.warning(
-            "%s: browsers that call through %s can read the session, instructions and tools included "
-            "(docs/security.md)",
-            name,
-            " or ".join(readable),
-        )
-    access = config.access
-    if access.open:
-        log.warning("app.access.open: whoever reaches the application may talk")
-    if application.access.unprotected:
-        log.info("application: nothing is configured that tells users apart: everybody is operator")
-    log.info(
-        "application: %s, %d profiles, filter %s, tokens %s",
-        name,
-        len(application.profiles),
-        application.filtered,
-        f"of {config.token_seconds} s" if config.tokens else "off",
-    )
