@@ -55,12 +55,16 @@ async def test_two_recordings_of_one_call_are_both_kept(tmp_path: Path) -> None:
 
 
 async def test_nobody_else_can_read_what_is_kept(tmp_path: Path) -> None:
-    async with archived(tmp_path) as made:
+    async with archived(tmp_path / "state") as made:
         made.record("rtc_1")
-        row = await made.row("rtc_1")
-    path = tmp_path / "recordings/kept" / row.file
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert path.parent.stat().st_mode & 0o777 == 0o700
+        await made.row("rtc_1")
+        await made.settled()
+        made.archive.recorder.opened(info("rtc_2"))
+        await until((tmp_path / "state/recordings/work/rtc_2/events.jsonl").exists)
+    found = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "state").rglob("*")}
+    assert len(found) > 8
+    assert {mode for path, mode in found.items() if path.is_dir()} == {0o700}
+    assert {mode for path, mode in found.items() if path.is_file()} == {0o600}
 
 
 async def test_packing_yields_to_everything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from vivavoz.app.observer.ports import CallStore
 from vivavoz.app.recordings import container
 from vivavoz.app.recordings.catalogue import MAX_WORDS, Catalogue, folded
 from vivavoz.app.recordings.config import Recordings
-from vivavoz.app.recordings.disk import Disk
+from vivavoz.app.recordings.disk import Disk, make_private
 from vivavoz.app.recordings.folders import Unfinished, unfinished
 from vivavoz.app.recordings.naming import folder_name, kept_as
 from vivavoz.app.recordings.packing import Packed, pack, read_info
@@ -101,7 +101,7 @@ class Archive:
         self._stop.clear()
         self._packer = packer = ThreadPoolExecutor(1, "packer", initializer=_yield_to_others)
         with contextlib.suppress(OSError):  # the recorder will say what is wrong with it
-            await asyncio.to_thread(self.work.mkdir, mode=0o700, parents=True, exist_ok=True)
+            await asyncio.to_thread(make_private, self.work)
         self.recorder.start()
         try:
             async with asyncio.TaskGroup() as tasks:

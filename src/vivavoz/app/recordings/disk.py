@@ -7,6 +7,13 @@ import os
 from pathlib import Path
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for us alone. Raises OSError."""
+    if not folder.exists():
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 class Disk:
     """Every method raises OSError."""
 
@@ -15,7 +22,7 @@ class Disk:
 
         BlockingIOError: somebody else holds it.
         """
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
         held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

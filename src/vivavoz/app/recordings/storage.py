@@ -8,6 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
+from vivavoz.app.recordings.disk import make_private
+
 
 class Storage(Protocol):
     """Names are relative paths with ``/``. Every method raises OSError."""
@@ -30,7 +32,7 @@ class Folder:
 
     def put(self, name: str, source: Path) -> None:
         target = self._root / name
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(target.parent)
         try:
             os.replace(source, target)
         except OSError:
