@@ -170,7 +170,7 @@ async def test_a_folder_that_cannot_be_read_stands_in_nobodys_way(tmp_path: Path
         await made.row("rtc_2")
         await until(lambda: made.archive.problem)
         assert made.archive.problem == "recording rtc_1 cannot be finished: DecodeError"
-    assert made.working == ["rtc_1"]
+        await until(lambda: made.working == ["rtc_1"])
 
 
 # ------------------------------------------------------------------------------------ what does not work
