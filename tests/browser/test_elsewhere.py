@@ -1,4 +1,4 @@
-"""The console where things are elsewhere, or gone: a hosted service, a killed application, no way for sound."""
+"""The console where things are elsewhere or gone: a hosted service, a killed application, blocked sound."""
 
 from __future__ import annotations
 

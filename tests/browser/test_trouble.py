@@ -13,7 +13,7 @@ from tests.running import Running, vivavoz
 
 pytestmark = pytest.mark.browser
 
-KEY = "a-key-for-the-tests"
+KEY = "an-odd/key+(for)=the:tests"
 
 
 def start(page: Page, url: str) -> None:
@@ -52,6 +52,8 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_only(folder: Path, quiet: Path) 
         page.reload()
         page.get_by_role("button", name="Start talking").click()
         expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+        # It is good for WebSockets too.
+        expect(page.locator("#calls-count")).to_have_text("1")
 
 
 def test_a_full_service_is_waited_for(folder: Path, quiet: Path) -> None:

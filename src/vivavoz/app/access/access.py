@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Literal, NamedTuple, Protocol
+from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -186,4 +187,8 @@ def _keys_shown(request: web.Request) -> Iterator[str]:
         yield value.strip()
     for protocol in ",".join(request.headers.getall("Sec-WebSocket-Protocol", [])).split(","):
         if protocol.strip().startswith(KEY_SUBPROTOCOL):
-            yield protocol.strip().removeprefix(KEY_SUBPROTOCOL)
+            key = protocol.strip().removeprefix(KEY_SUBPROTOCOL)
+            yield key
+            if "%" in key:
+                # Not every character may be in the name of a subprotocol.
+                yield unquote(key)

@@ -114,6 +114,7 @@ export async function callByConnect(sdp, { profile }, signal) {
 
 /** Tell the server of a call that a browser made with a token, so that it is observed. */
 export const adopt = (callId, profile) => post("api/calls", { call_id: callId, ...(profile ? { profile } : {}) });
+export const listCalls = () => json("api/calls");
 export const callState = (id) => json(`api/calls/${enc(id)}`);
 export const hangUp = (id) => ask(`api/calls/${enc(id)}/hangup`, { method: "POST" });
 

@@ -5,6 +5,9 @@ import { key } from "./api.js";
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
 
+/** A key with the characters that a subprotocol's name may have. */
+const spelled = (text) => encodeURIComponent(text).replace(/[()]/g, (one) => `%${one.charCodeAt(0).toString(16)}`);
+
 /** Dispatches `message` (the parsed object) and `state` ("connecting" | "open" | "waiting" | "closed"). */
 export class Feed extends EventTarget {
   #path;
@@ -45,12 +48,7 @@ export class Feed extends EventTarget {
     const url = new URL(this.#path, document.baseURI);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const kept = key.get();
-    let socket;
-    try {
-      socket = kept === null ? new WebSocket(url) : new WebSocket(url, ["vivavoz", `vivavoz-key.${kept}`]);
-    } catch {
-      return this.close(); // A key that cannot be said in a header was refused before.
-    }
+    const socket = kept === null ? new WebSocket(url) : new WebSocket(url, ["vivavoz", `vivavoz-key.${spelled(kept)}`]);
     let opened = false;
     this.#socket = socket;
     this.#set("connecting");
@@ -61,7 +59,6 @@ export class Feed extends EventTarget {
     });
     socket.addEventListener("message", ({ data }) => this.#receive(socket, data));
     socket.addEventListener("close", () => this.#lost(socket, opened));
-    return undefined;
   }
 
   #receive(socket, data) {

@@ -1,5 +1,6 @@
 // The calls that are alive, and those that just ended: a list beside the one that is open.
 
+import { listCalls } from "../net/api.js";
 import { Feed } from "../net/feed.js";
 import { t } from "../words/words.js";
 import { $, clock, h, say } from "./dom.js";
@@ -7,6 +8,9 @@ import { CallView } from "./call-view.js";
 
 const TICK_MS = 1_000;
 const LISTED_WITHIN_MS = 5_000;
+
+/** Nobody observes calls here, or not for this viewer. */
+const notForUs = () => listCalls().then(() => false, (error) => error.status >= 400 && error.status < 500);
 
 export class Calls {
   #feed = null;
@@ -31,7 +35,7 @@ export class Calls {
     this.#info = info;
     const may = Boolean(info?.user?.operator);
     if (may && !this.#feed) {
-      this.#feed = new Feed("api/watch");
+      this.#feed = new Feed("api/watch", { refused: notForUs });
       this.#feed.addEventListener("message", ({ detail }) => detail.kind === "calls" && this.#show(detail.calls));
       this.#feed.addEventListener("state", ({ detail }) => this.#link(detail));
     } else if (!may && this.#feed) {

@@ -4,6 +4,7 @@ import { CallError, adopt, callByConnect, callByToken } from "../net/api.js";
 import { openMicrophone, openSilence } from "../net/call.js";
 import { diagnose } from "../model/network.js";
 import { t } from "../words/words.js";
+import { listDevices } from "./devices.js";
 import { $, clock, fill } from "./dom.js";
 import { Lines } from "./lines.js";
 import { Grille } from "./meter.js";
@@ -38,7 +39,7 @@ export class Talk {
     showState(t("stateIdle"), t("hintIdle"));
     showNetwork(null);
     this.#wire();
-    this.#listDevices();
+    listDevices(this.#live?.microphone);
   }
 
   get inCall() {
@@ -56,8 +57,8 @@ export class Talk {
     this.#info = info;
     fill($("profile"), info.profiles.map(({ name, title }) => [name, title || name]), $("profile").dataset.chosen ?? info.default_profile);
     $("profile").hidden = info.profiles.length < 2;
-    $("consent").hidden = !info.notice;
-    $("consent").textContent = info.notice ?? "";
+    $("consent").hidden = !(info.notice || info.recordings);
+    $("consent").textContent = info.notice ?? t("mayBeRecorded");
     showWays(info);
     this.#inspector.allow(info.user?.operator ?? false);
   }
@@ -171,7 +172,7 @@ export class Talk {
     this.#setCall("live");
     this.#showPhase();
     if (mine.id && this.#info?.user?.operator) mine.observe(this.#known(mine.id, way, profile));
-    await this.#listDevices();
+    await listDevices(this.#live?.microphone);
     if (this.#typing) $("line").focus();
     return undefined;
   }
@@ -266,19 +267,6 @@ export class Talk {
 
   // ---------------------------------------------------------------------------------------- elements
 
-  /** The devices to choose from; shown only where there is a choice and the browser tells their names. */
-  async #listDevices() {
-    const devices = (await navigator.mediaDevices?.enumerateDevices?.().catch(() => [])) ?? [];
-    const named = (kind) => devices.filter((device) => device.kind === kind && device.deviceId);
-    const inputs = named("audioinput");
-    const current = this.#live?.microphone?.getAudioTracks()[0].getSettings().deviceId ?? $("device").value;
-    fill($("device"), inputs.map(({ deviceId, label }) => [deviceId, label || t("microphone")]), current);
-    $("picker").hidden = inputs.length < 2;
-    const outputs = named("audiooutput");
-    fill($("speaker"), outputs.map(({ deviceId, label }) => [deviceId, label || t("speaker")]));
-    $("speaker-picker").hidden = outputs.length < 2 || !$("voice").setSinkId;
-  }
-
   interrupt() {
     this.#live?.interrupt?.();
   }
@@ -301,7 +289,7 @@ export class Talk {
     $("device").addEventListener("change", () =>
       this.#live?.useMicrophone?.($("device").value).catch((error) => this.#lines.note(t(error.kind ?? "noMicrophone"))));
     $("speaker").addEventListener("change", () => $("voice").setSinkId($("speaker").value).catch(() => this.#lines.note(t("speakerRefused"))));
-    navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#listDevices());
+    navigator.mediaDevices?.addEventListener?.("devicechange", () => listDevices(this.#live?.microphone));
     $("composer").addEventListener("submit", (event) => {
       event.preventDefault();
       const text = $("line").value.trim();

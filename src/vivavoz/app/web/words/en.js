@@ -54,6 +54,7 @@ export const ENGLISH = {
   keyHelp: "this list", keySingle: "One-letter shortcuts are on",
   // The telephone
   profile: "Profile", speaker: "Speaker", speakerRefused: "The browser refused that speaker.", inspect: "Inspect", connection: "Sound and connection",
+  mayBeRecorded: "Calls may be recorded here.",
   levelYou: "You", levelThem: "Voice", way: "How the call is made",
   wayToken: "With a token", wayTokenText: "Behind the filter: this browser sees words and speech, no instructions.",
   wayTokenCanRead: "The page asks for the filter, but a browser with this token can do without it and read the session.",

@@ -54,6 +54,7 @@ export const PORTUGUESE = {
   keyHelp: "esta lista", keySingle: "Atalhos de uma letra estão ligados",
   // O telefone
   profile: "Perfil", speaker: "Alto-falante", speakerRefused: "O navegador recusou esse alto-falante.", inspect: "Inspecionar", connection: "Som e conexão",
+  mayBeRecorded: "As chamadas aqui podem ser gravadas.",
   levelYou: "Você", levelThem: "Voz", way: "Como a chamada é feita",
   wayToken: "Com um token", wayTokenText: "Atrás do filtro: este navegador vê palavras e fala, não as instruções.",
   wayTokenCanRead: "A página pede o filtro, mas um navegador com este token pode dispensá-lo e ler a sessão.",
