@@ -213,3 +213,20 @@ def test_a_long_call_is_packed_in_little_memory(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert made.meta.duration_ms == 300_100
     assert most < 4 * 1024 * 1024  # both tracks are 29
+
+
+def test_what_was_told_again_after_a_restart_is_there_once(tmp_path: Path) -> None:
+    folder = recorded(tmp_path, ended=False)
+    told = (
+        b'{"at":%.1f,"sender":"server","event":{"type":"error","event_id":"%b","error":{}}}\n'
+    )
+    mine = b'{"at":%.1f,"sender":"console","event":{"type":"response.create","event_id":"one"}}\n' % START
+    with (folder / "events.jsonl").open("ab") as file:
+        file.write(told % (START, b"one") + told % (START + 1, b"two") + mine)
+        file.write(b'{"at":%.1f,"resumed":{}}\n' % (START + 2))
+        file.write(told % (START + 3, b"two") + told % (START + 4, b"three"))
+    kept = Kept(packed(folder).path)
+    ids = [line["event"].get("event_id") for line in kept.events if "event" in line]
+    assert ids == [None, "one", "two", "one", "three"]
+    assert kept.meta["events"] == 5
+    assert len(kept.meta["errors"]) == 3

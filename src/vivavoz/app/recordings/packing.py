@@ -157,8 +157,11 @@ def pack(
 
 
 def _read_events(folder: Path, info: Info) -> _Read:
-    """Fold the events anew, as far as they are whole. Lines that cannot be read are passed over."""
+    """Fold the events anew, as far as they are whole. Unreadable lines are passed over; what was told
+    twice, by a service that was asked for what a killed application had already noted, is taken out."""
     read = _Read(CallFold(info.call))
+    seen: set[str] = set()
+    again: set[int] = set()
     path = folder / "events.jsonl"
     if not path.exists():
         return read
@@ -166,13 +169,33 @@ def _read_events(folder: Path, info: Info) -> _Read:
     rest = whole_lines(path)
     with path.open("r+b") as file:
         file.truncate(rest)
-        for line in file:
+        for number, line in enumerate(file):
             try:
                 record = decoder.decode(line)
             except msgspec.DecodeError:
                 continue
+            if (event_id := _server_event_id(record)) is not None:
+                if event_id in seen:
+                    again.add(number)
+                    continue
+                seen.add(event_id)
             _apply(read, record)
+    if again:
+        _without(path, again)
     return read
+
+
+def _server_event_id(record: _Record) -> str | None:
+    event_id = record.event.get("event_id") if record.event is not None else None
+    return event_id if record.sender == "server" and isinstance(event_id, str) else None
+
+
+def _without(path: Path, numbers: set[int]) -> None:
+    """Take lines out of a file."""
+    kept = path.with_suffix(".kept")
+    with path.open("rb") as before, kept.open("wb") as after:
+        after.writelines(line for number, line in enumerate(before) if number not in numbers)
+    kept.replace(path)
 
 
 def _apply(read: _Read, record: _Record) -> None:
