@@ -536,6 +536,15 @@ def test_no_view_scrolls_sideways(page: Page, backend: Backend, view: str, width
     assert wide == []
 
 
+@pytest.mark.parametrize("view", VIEWS)
+def test_portuguese_fits_the_smallest_phone(browser: Browser, backend: Backend, view: str) -> None:
+    page = browser.new_page(locale="pt-BR", viewport={"width": 320, "height": 700})
+    page.goto(f"{backend.url}/#/{view}")
+    expect(page.get_by_role("link", name="Gravações")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    page.close()
+
+
 def test_everything_is_reached_by_keyboard(page: Page, backend: Backend) -> None:
     page.goto(backend.url)
     expect(page.locator("#nav")).to_be_visible()

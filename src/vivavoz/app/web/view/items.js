@@ -75,13 +75,13 @@ export class Items {
   #words(item) {
     if (item.kind !== "message") {
       const word = item.kind === "function_call_output" ? "toolOutput" : "toolCall";
-      return h("p", { class: "words code" }, h("b", {}, t(word)), " ", item.text || "…");
+      return h("span", { class: "words code" }, h("b", {}, t(word)), " ", item.text || "…");
     }
     const { text, heard } = item;
     const cut = item.role === "assistant" && typeof heard === "string" && heard.length < text.length;
-    if (!cut) return h("p", { class: "words" }, item.status === "deleted" ? h("s", { class: "cut" }, text) : text || h("span", { class: "silent" }, t(item.final ? "noWords" : "noWordsYet")));
+    if (!cut) return h("span", { class: "words" }, item.status === "deleted" ? h("s", { class: "cut" }, text) : text || h("span", { class: "silent" }, t(item.final ? "noWords" : "noWordsYet")));
     const rest = text.startsWith(heard) ? text.slice(heard.length) : text;
-    return h("p", { class: "words" }, h("span", { class: "said" }, text.startsWith(heard) ? heard : ""),
+    return h("span", { class: "words" }, h("span", { class: "said" }, text.startsWith(heard) ? heard : ""),
       item.final ? h("s", { class: "cut" }, rest) : h("span", { class: "ahead" }, rest),
       item.final ? h("small", { class: "mark-note" }, t("interrupted")) : null);
   }

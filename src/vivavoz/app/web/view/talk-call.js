@@ -114,7 +114,7 @@ export class TalkCall extends EventTarget {
       item: { id, type: "message", role: "user", content: [{ type: "input_text", text }] },
     });
     this.call.send({ type: "response.create" });
-    this.phase.asked();
+    if (this.phase.filtered) this.phase.asked();
     this.#wait();
     this.#emit("phase");
   }
