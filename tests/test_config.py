@@ -135,6 +135,8 @@ def test_every_limit_has_a_variable() -> None:
         ("[engines.x.llm]\nkind = 'magic'", "invalid value 'magic'"),
         ("[tls]\ncert = 'c'", "tls: cert and key are given together"),
         ("[server]\nudp_port = 65535\nworkers = 2", "server.udp_port"),
+        ("[server]\ntcp_media_port = 65535\nworkers = 2", "server.tcp_media_port: 65535 leaves no room"),
+        ("[server]\ntcp_media_port = 8079\nworkers = 2", "8080 is the port of HTTP, media needs another"),
         ("[server]\nallowed_origins = ['example.org']", "expected scheme://host"),
         ("[server]\nstrict_azure = true", "server.strict_azure: Azure knows deployments only"),
         ("[entra]\ntenants = ['t']", "entra: jwks"),

@@ -71,6 +71,7 @@ def _flags(parsed: argparse.Namespace) -> dict[tuple[str, ...], Any]:
         ("server", "host"): parsed.host,
         ("server", "port"): parsed.port,
         ("server", "udp_port"): parsed.udp_port,
+        ("server", "tcp_media_port"): parsed.tcp_media_port,
         ("server", "local_media"): parsed.local_media,
         ("server", "advertise"): advertise,
         ("server", "workers"): parsed.workers,
@@ -108,6 +109,9 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--host", help=f"address to listen on (default {defaults.server.host})")
     serve.add_argument("--port", help=f"TCP port of HTTP (default {defaults.server.port})")
     serve.add_argument("--udp-port", help="UDP port of the media (default: the number of --port)")
+    serve.add_argument(
+        "--tcp-media-port", help="TCP port of the media where UDP is blocked (default: there is none)"
+    )
     serve.add_argument(
         "--local-media",
         action="store_true",

@@ -164,8 +164,10 @@ class Supervisor:
     def _plan(self, index: int) -> worker.Plan:
         server = self._config.server
         udp_port = server.udp_port + index if server.udp_port else 0
+        tcp_port = server.tcp_media_port + index if server.tcp_media_port else server.tcp_media_port
         config = msgspec.structs.replace(
-            self._config, server=msgspec.structs.replace(server, udp_port=udp_port)
+            self._config,
+            server=msgspec.structs.replace(server, udp_port=udp_port, tcp_media_port=tcp_port),
         )
         return worker.Plan(
             config=config,

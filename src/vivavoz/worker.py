@@ -36,6 +36,7 @@ from vivavoz.engines.ports import EngineError, Engines, ToolServers
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.engine import LeanEngine
 from vivavoz.media.opus import OpusError
+from vivavoz.media.tcp import TcpPortError
 from vivavoz.server import tls
 from vivavoz.server.app import build_app
 from vivavoz.server.application import application_routes
@@ -162,6 +163,9 @@ async def run(
             await media.start()
         except OpusError as error:
             raise ConfigError(str(error)) from error
+        except TcpPortError as error:
+            port = config.server.tcp_media_port or 0
+            raise cannot_bind("TCP", config.server.host, port, error, "--tcp-media-port") from error
         except OSError as error:
             raise cannot_bind("UDP", config.server.host, config.udp_port, error, "--udp-port") from error
         stack.push_async_callback(media.stop)
@@ -274,12 +278,18 @@ def _tool_servers(config: Config) -> ToolServers | None:
 def _media_config(config: Config) -> MediaConfig:
     local = config.server.local_media and binds_loopback_only(config.server.host)
     return MediaConfig(
-        host="0.0.0.0" if local else config.server.host,
+        host=_any_address(config.server.host) if local else config.server.host,
         local_only=local,
         port=config.udp_port,
+        tcp_port=config.server.tcp_media_port,
         advertise=config.server.advertise,
         max_calls=config.limits.sessions,
     )
+
+
+def _any_address(loopback: str) -> str:
+    """All addresses, of IPv6 too where the loopback address is one."""
+    return "::" if ":" in loopback else "0.0.0.0"
 
 
 def call_settings(config: Config) -> CallSettings:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from vivavoz.config.tables import Config, Entra
+from vivavoz.config.tables import Config, Entra, Server
 from vivavoz.engines.spec import BUILT_IN_SETS
 
 
@@ -33,6 +33,7 @@ def problems(config: Config) -> Iterator[str]:
         yield "tls: cert and key are given together or not at all"
     if config.server.workers > 1 and 0 < config.udp_port > 65536 - config.server.workers:
         yield f"server.udp_port: {config.udp_port} leaves no room for {config.server.workers} workers"
+    yield from _tcp_problems(config.server)
     if config.server.strict_azure and not config.models:
         yield (
             "server.strict_azure: Azure knows deployments only, and none is configured: name yours, "
@@ -47,6 +48,16 @@ def problems(config: Config) -> Iterator[str]:
     for origin in config.server.allowed_origins:
         if not re.fullmatch(r"https?://[^/]+", origin):
             yield f"server.allowed_origins: expected scheme://host[:port] without a path, got {origin!r}"
+
+
+def _tcp_problems(server: Server) -> Iterator[str]:
+    first = server.tcp_media_port
+    if not first:
+        return
+    if server.workers > 1 and first > 65536 - server.workers:
+        yield f"server.tcp_media_port: {first} leaves no room for {server.workers} workers"
+    if server.port in range(first, first + server.workers):
+        yield f"server.tcp_media_port: {server.port} is the port of HTTP, media needs another"
 
 
 def _entra_problems(entra: Entra) -> Iterator[str]:

@@ -36,6 +36,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_HOST": ("server", "host"),
     "VIVAVOZ_PORT": ("server", "port"),
     "VIVAVOZ_UDP_PORT": ("server", "udp_port"),
+    "VIVAVOZ_TCP_MEDIA_PORT": ("server", "tcp_media_port"),
     "VIVAVOZ_LOCAL_MEDIA": ("server", "local_media"),
     "VIVAVOZ_ADVERTISE": ("server", "advertise"),
     "VIVAVOZ_WORKERS": ("server", "workers"),

@@ -48,6 +48,9 @@ class Server(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     port: Port = 8080
     udp_port: Port | None = None
     """Port of the media (UDP); None: the same number as ``port``. Worker *i* uses ``udp_port + i``."""
+    tcp_media_port: Port | None = None
+    """A TCP port for the media of callers whom no UDP reaches; None: there is none. Worker *i* uses
+    ``tcp_media_port + i``. HTTP has a port of its own."""
     local_media: bool = False
     """With a loopback ``host``: take media on all of this machine's addresses, from itself only. Firefox
     needs it, since it never sends to 127.0.0.1."""

@@ -14,6 +14,8 @@ class MediaConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The address to bind; ``0.0.0.0`` or ``::`` for all."""
     port: int = 0
     """The UDP port for all calls; 0 lets the system choose."""
+    tcp_port: int | None = None
+    """A TCP port for calls that no UDP reaches (RFC 6544); 0 lets the system choose, None is no TCP."""
     local_only: bool = False
     """Answer only this machine's own addresses. With ``host`` 0.0.0.0 that is as private as 127.0.0.1, and
     serves Firefox too, which never sends to a loopback candidate."""

@@ -1,19 +1,17 @@
-"""The lean engine: one UDP socket for all calls (RFC 7983), one pacer, no task or thread for a call."""
+"""The lean engine: one UDP socket for all calls (RFC 7983), a TCP port where asked for, one pacer, no task or
+thread for a call."""
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import secrets
 import socket
 import time
 from collections.abc import Callable
 
-import ifaddr
-import msgspec
-
 from vivavoz.media import opus, stun
+from vivavoz.media.addresses import advertised, bound_socket, machine_addresses
 from vivavoz.media.audio import CNAME, AudioStream
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.dtls import Dtls, Identity
@@ -21,27 +19,17 @@ from vivavoz.media.events import EventChannel
 from vivavoz.media.ice import IceAgent, random_chars
 from vivavoz.media.pacer import Pacer
 from vivavoz.media.peer import Peer
-from vivavoz.media.ports import CallSink, MediaError, MediaFull
+from vivavoz.media.ports import CallSink, EngineStats, MediaError, MediaFull
 from vivavoz.media.sdp import Candidate, Local, Offer, parse_offer, write_answer
 from vivavoz.media.stun import Address
+from vivavoz.media.tcp import MAX_DATAGRAM, TcpAddress, TcpListener
 
 log = logging.getLogger(__name__)
 
 _BATCH = 64  # datagrams read in one go, before others have their turn
 _DRAIN = 16  # batches read at once after a stall
-_MAX_DATAGRAM = 2048
 _ADDRESSES_PER_CALL = 8
 _SOCKET_BUFFER = 1 << 20
-
-
-class EngineStats(msgspec.Struct):
-    """Counters since the start."""
-
-    calls_accepted: int = 0
-    datagrams_received: int = 0
-    datagrams_dropped: int = 0
-    """From nobody we know, or nothing we understand."""
-    send_failures: int = 0
 
 
 class LeanEngine:
@@ -49,11 +37,12 @@ class LeanEngine:
 
     def __init__(self, config: MediaConfig | None = None) -> None:
         self.config = config or MediaConfig()
-        self.stats = EngineStats()
+        self._stats = EngineStats()
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._identity = Identity()
         self._pacer = Pacer(slots=self.config.slots, after_stall=self._drain)
+        self._tcp = TcpListener(handle=self._framed, lost=self._path_lost, admits=self._admits)
         self._candidates: list[Candidate] = []
         self._own: frozenset[str] | None = None
         self._by_ufrag: dict[str, Peer] = {}
@@ -67,30 +56,40 @@ class LeanEngine:
         return int(self._socket.getsockname()[1]) if self._socket is not None else 0
 
     @property
+    def tcp_port(self) -> int:
+        """The TCP port bound; 0 without one."""
+        return self._tcp.port
+
+    @property
+    def stats(self) -> EngineStats:
+        self._stats.connections_accepted = self._tcp.accepted
+        self._stats.connections_refused = self._tcp.refused
+        return self._stats
+
+    @property
     def calls(self) -> int:
         return len(self._addresses)
 
     async def start(self) -> None:
-        """Bind. Raises ``OSError`` if it cannot, :class:`~vivavoz.media.opus.OpusError` without libopus."""
+        """Bind. Raises ``OSError`` if it cannot (for the TCP port :class:`~vivavoz.media.tcp.TcpPortError`),
+        :class:`~vivavoz.media.opus.OpusError` without libopus."""
         opus.library()
+        config = self.config
         self._loop = asyncio.get_running_loop()
-        infos = await self._loop.getaddrinfo(self.config.host, self.config.port, type=socket.SOCK_DGRAM)
-        family, _, _, _, address = infos[0]
-        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock = await bound_socket(config.host, config.port, socket.SOCK_DGRAM, _SOCKET_BUFFER)
         try:
-            sock.setblocking(False)
-            for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                sock.setsockopt(socket.SOL_SOCKET, option, _SOCKET_BUFFER)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            sock.bind(address)
+            addresses = await advertised(config.advertise, str(sock.getsockname()[0]))
+            if config.tcp_port is not None:
+                await self._tcp.start(config.host, config.tcp_port)
         except OSError:
             sock.close()
             raise
         self._socket = sock
-        if self.config.local_only:
+        if config.local_only:
             self._own = frozenset(("127.0.0.1", "::1", *machine_addresses(ipv6=True)))
-        self._candidates = [Candidate(each, self.port) for each in await self._advertised(str(address[0]))]
+        self._candidates = [Candidate(each, self.port) for each in addresses]
+        if config.tcp_port is not None:
+            self._candidates += [Candidate(each, self.tcp_port, "tcp") for each in addresses]
         self._loop.add_reader(sock.fileno(), self._readable)
 
     async def stop(self) -> None:
@@ -98,6 +97,7 @@ class LeanEngine:
         for peer in tuple(self._addresses):
             peer.close("the service is stopping")
         self._pacer.stop()
+        await self._tcp.stop()
         if self._socket is not None and self._loop is not None:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
@@ -130,7 +130,7 @@ class LeanEngine:
             ),
         )
         peer = self._peer(offer, sink, ufrag, password, ssrc, client=client)
-        self.stats.calls_accepted += 1
+        self._stats.calls_accepted += 1
         self._by_ufrag[ufrag] = peer
         self._ufrags[peer] = ufrag
         self._addresses[peer] = []
@@ -167,12 +167,15 @@ class LeanEngine:
 
     def transmit(self, data: bytes, address: Address) -> None:
         """Send now or not at all: what the socket does not take is lost, as it may be on any network."""
+        if isinstance(address, TcpAddress):
+            self._stats.send_failures += not self._tcp.send(data, address)
+            return
         if self._socket is None:
             return
         try:
             self._socket.sendto(data, address)
         except OSError:
-            self.stats.send_failures += 1
+            self._stats.send_failures += 1
 
     def later(self, callback: Callable[[], None]) -> None:
         assert self._loop is not None
@@ -182,7 +185,7 @@ class LeanEngine:
         self._pacer.remove(peer)
         self._by_ufrag.pop(self._ufrags.pop(peer, ""), None)
         for address in self._addresses.pop(peer, ()):
-            self._by_address.pop(address, None)
+            self._leave(address)
 
     # ------------------------------------------------------------------ the socket
 
@@ -198,21 +201,43 @@ class LeanEngine:
             if self._socket is None:
                 return False
             try:
-                data, source = self._socket.recvfrom(_MAX_DATAGRAM)
+                data, source = self._socket.recvfrom(MAX_DATAGRAM)
             except (BlockingIOError, InterruptedError):
                 return False
             except OSError:
-                self.stats.send_failures += 1  # an ICMP error of something sent earlier
+                self._stats.send_failures += 1  # an ICMP error of something sent earlier
                 continue
-            self.stats.datagrams_received += 1
-            try:
-                known = self.handle(data, source, time.monotonic())
-            except Exception:
-                log.exception("a datagram could not be handled")
-                known = False
-            if not known:
-                self.stats.datagrams_dropped += 1
+            self._received(data, source)
         return True
+
+    def _received(self, data: bytes, source: Address) -> bool:
+        """Count a datagram and handle it; whether it was good for anything."""
+        self._stats.datagrams_received += 1
+        try:
+            known = self.handle(data, source, time.monotonic())
+        except Exception:
+            log.exception("a datagram could not be handled")
+            known = False
+        if not known:
+            self._stats.datagrams_dropped += 1
+        return known
+
+    # ------------------------------------------------------------------ TCP
+
+    def _framed(self, data: bytes, source: TcpAddress) -> bool:
+        return self._received(data, source)
+
+    def _path_lost(self, address: TcpAddress) -> None:
+        """A connection is gone: its call may have other paths, or get one before its consent expires."""
+        peer = self._by_address.pop(address, None)
+        if peer is not None:
+            self._addresses[peer].remove(address)
+            peer.ice.lost(address)
+
+    def _admits(self, host: str) -> bool:
+        return self._own is None or host.removeprefix("::ffff:") in self._own
+
+    # ------------------------------------------------------------------ what came
 
     def handle(self, data: bytes, source: Address, now: float) -> bool:
         """A datagram (RFC 7983); False if it is dropped."""
@@ -227,7 +252,7 @@ class LeanEngine:
         return True
 
     def _stun(self, data: bytes, source: Address, now: float) -> bool:
-        if self._own is not None and source[0].removeprefix("::ffff:") not in self._own:
+        if not self._admits(source[0]):
             return False
         message = stun.parse(data)
         if message is None:
@@ -255,38 +280,20 @@ class LeanEngine:
         if before is not None:
             self._addresses[before].remove(source)
         self._by_address[source] = peer
+        if isinstance(source, TcpAddress):
+            self._tcp.prove(source)
         addresses = self._addresses[peer]
         addresses.append(source)
         if len(addresses) > _ADDRESSES_PER_CALL:
             oldest = next(address for address in addresses if address != peer.ice.selected)
             addresses.remove(oldest)
-            del self._by_address[oldest]
+            self._leave(oldest)
 
-    async def _advertised(self, bound: str) -> list[str]:
-        assert self._loop is not None
-        if self.config.advertise:
-            found: list[str] = []
-            for name in self.config.advertise:
-                infos = await self._loop.getaddrinfo(name, None, type=socket.SOCK_DGRAM)
-                found += [str(info[4][0]) for info in infos]
-            return list(dict.fromkeys(found))
-        ip = ipaddress.ip_address(bound)
-        if not ip.is_unspecified:
-            return [str(ip)]
-        return machine_addresses(ipv6=ip.version == 6)
+    def _leave(self, address: Address) -> None:
+        """``address`` is no call's any more."""
+        self._by_address.pop(address, None)
+        if isinstance(address, TcpAddress):
+            self._tcp.drop(address)
 
 
-def machine_addresses(*, ipv6: bool) -> list[str]:
-    """This machine's addresses, loopback last, link-local ones left out."""
-    found = []
-    for adapter in ifaddr.get_adapters():
-        for each in adapter.ips:
-            text = each.ip if isinstance(each.ip, str) else each.ip[0]
-            ip = ipaddress.ip_address(text.partition("%")[0])
-            if not ip.is_link_local and (ip.version == 4 or ipv6):
-                found.append(ip)
-    found.sort(key=lambda ip: ip.is_loopback)
-    return list(dict.fromkeys(map(str, found))) or ["127.0.0.1"]
-
-
-__all__ = ["EngineStats", "LeanEngine", "MediaError", "machine_addresses"]
+__all__ = ["EngineStats", "LeanEngine", "MediaError"]

@@ -46,6 +46,11 @@ class IceAgent:
             self._checked = now
         return stun.binding_success(message.transaction, source, self._password), True
 
+    def lost(self, address: Address) -> None:
+        """Nothing reaches ``address`` any more: the next authentic check decides where to send."""
+        if self.selected == address:
+            self.selected = None
+
     def probe(self) -> bytes:
         """A check of our own, to ask a quiet peer whether it lives. (A lite agent need not send any; a full
         one answers them.)"""

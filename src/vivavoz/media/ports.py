@@ -56,6 +56,21 @@ class CallStats(msgspec.Struct, kw_only=True):
     bytes_buffered: int = 0
 
 
+class EngineStats(msgspec.Struct):
+    """Counters of an engine since its start."""
+
+    calls_accepted: int = 0
+    datagrams_received: int = 0
+    datagrams_dropped: int = 0
+    """From nobody we know, or nothing we understand."""
+    send_failures: int = 0
+    """What the network did not take: UDP's buffers were full, or a TCP peer reads too slowly."""
+    connections_accepted: int = 0
+    """Over TCP."""
+    connections_refused: int = 0
+    """Of those: idle, no call's, or not what ICE sends."""
+
+
 State = Literal["connecting", "connected", "closed"]
 
 

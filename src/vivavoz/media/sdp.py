@@ -4,6 +4,7 @@ data channel over one transport need, and no more."""
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
@@ -65,8 +66,21 @@ class Offer(msgspec.Struct, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True):
+    """A host candidate; over TCP the passive side, to which the peer connects."""
+
     address: str
     port: int
+    protocol: Literal["udp", "tcp"] = "udp"
+
+    def line(self, number: int) -> str:
+        """The ``number``-th of the answer: UDP before TCP, the first address preferred."""
+        if self.protocol == "udp":
+            # RFC 8445 section 5.1.2.1.
+            priority = (126 << 24) | ((65536 - number) << 8) | 255
+            return f"a=candidate:{number} 1 udp {priority} {self.address} {self.port} typ host"
+        # RFC 6544 section 4.2: a lower type preference than UDP's, direction preference 4 for passive.
+        priority = (90 << 24) | (((4 << 13) + 8192 - number) << 8) | 255
+        return f"a=candidate:{number} 1 tcp {priority} {self.address} {self.port} typ host tcptype passive"
 
 
 class Local(msgspec.Struct, kw_only=True, frozen=True):
@@ -301,12 +315,7 @@ def _mid(section: Section) -> list[str]:
 def _transport(local: Local, *, candidates: bool) -> list[str]:
     lines = []
     if candidates:
-        for number, candidate in enumerate(local.candidates, 1):
-            # RFC 8445 section 5.1.2.1: host candidates, the first address preferred.
-            priority = (126 << 24) | ((65536 - number) << 8) | 255
-            lines.append(
-                f"a=candidate:{number} 1 udp {priority} {candidate.address} {candidate.port} typ host"
-            )
+        lines += [each.line(number) for number, each in enumerate(local.candidates, 1)]
         lines.append("a=end-of-candidates")
     return [
         *lines,

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 
 import msgspec
 
+from vivavoz.media.tcp import TcpAddress
+
 MAGIC_COOKIE = 0x2112A442
 HEADER = struct.Struct("!HHI12s")
 _ATTRIBUTE = struct.Struct("!HH")
@@ -33,7 +35,8 @@ _ICE_CONTROLLING = 0x802A
 _FINGERPRINT_XOR = 0x5354554E
 _MAX_MESSAGE = 1280
 
-Address = tuple[str, int]
+Address = tuple[str, int] | TcpAddress
+"""Of a peer. UDP over IPv6 adds flow and scope to it, as sockets do."""
 
 
 class Message(msgspec.Struct, kw_only=True):
