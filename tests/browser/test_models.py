@@ -108,6 +108,31 @@ def test_the_log_is_bounded_and_keeps_what_is_new(page: Page) -> None:
     assert odd == pytest.approx(size / 2, abs=1)
 
 
+def test_what_the_browser_does_not_get_stands_where_the_observer_had_it(page: Page) -> None:
+    rows = lens(
+        page,
+        """
+        log.filter({ lens: "observer" });
+        const event = (id) => ({ type: "t", event_id: id });
+        const observe = (id, n, at) => log.fromObserver(
+            { n, at, sender: "server", seen: !id.startsWith("hidden"), event: event(id) }, { ownBrowser: true });
+        observe("hidden 1", 1, 0.9);
+        [["heard", 1000], ["said", 1010], ["more", 1020]].forEach(([id, at]) => log.fromBrowser(event(id), at));
+        log.fromBrowser({ type: "mine" }, 1030, { sent: true });
+        const told = ["heard", "hidden 2", "hidden 3", "said", "more", "hidden 4"];
+        told.forEach((id, n) => observe(id, n + 2, 1.5));
+        return [log.rows.map((row) => row.event.event_id ?? row.type),
+                log.visible.map((row) => row.event.event_id),
+                log.rows.every((row, n, all) => !n || all[n - 1].at <= row.at)];
+        """,
+    )
+    order, observed, in_time = rows
+    told = ["hidden 1", "heard", "hidden 2", "hidden 3", "said", "more", "hidden 4"]
+    assert order == [*told, "mine"]
+    assert observed == told
+    assert in_time
+
+
 def test_types_are_offered_with_their_families(page: Page) -> None:
     names = run(page, "lens", "(m) => m.typeChoices(new Map([['a.b.c', 1], ['a.d', 2], ['e', 1]]))")
     assert names == ["a", "a.b", "a.b.c", "a.d", "e"]

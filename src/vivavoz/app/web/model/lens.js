@@ -1,7 +1,8 @@
 // The event log behind the lens: what the browser gets beside what the observer gets. Pure: events in, rows out.
 //
 // A row is one event. The same event may arrive twice, over the data channel and from the observer: it is one row
-// that says who got it. The log is bounded; the oldest rows go first, and how many went is said.
+// that says who got it. The observer's comes by a longer way: what the browser did not get is put where it belongs
+// among what it did. The log is bounded; the oldest rows go first, and how many went is said.
 
 const BLOCK = 1_000;
 
@@ -15,6 +16,7 @@ export class EventLog {
   #filter = { text: "", type: "", lens: "both" };
   #visible = [];
   #lastEntry = 0;
+  #observed = null;
   dropped = 0;
   types = new Map();
 
@@ -42,6 +44,7 @@ export class EventLog {
     this.types.clear();
     this.dropped = 0;
     this.#lastEntry = 0;
+    this.#observed = null;
   }
 
   /** An event of this browser's own data channel. */
@@ -56,13 +59,13 @@ export class EventLog {
   fromObserver({ n, at, sender, seen, event }, { ownBrowser = false } = {}) {
     const known = this.#byId.get(event.event_id);
     if (known?.observer) return undefined;
-    if (known) return this.#also(known, "observer");
+    if (known) return this.#also((this.#observed = known), "observer");
     // Numbers begin anew with the observer's process; ids do not.
     if (!event.event_id && n <= this.#lastEntry) return undefined;
     this.#lastEntry = n;
-    // Beside the browser's own events, what came by the longer way stands where it came, not before.
-    const earliest = ownBrowser ? (this.#rows.at(-1)?.at ?? 0) : 0;
-    return this.#add({ at: Math.max(at * 1000, earliest), sender, event, browser: seen && !ownBrowser, observer: true });
+    const row = { at: at * 1000, sender, event, browser: seen && !ownBrowser, observer: true };
+    this.#observed = this.#add(row, ownBrowser ? (this.#observed ?? this.#before(row.at)) : null);
+    return this.#observed;
   }
 
   /** `text` is looked for in the whole event; `type` is a beginning of the type; `lens`: both | browser | observer. */
@@ -71,12 +74,22 @@ export class EventLog {
     this.#visible = this.#rows.filter((row) => this.#passes(row));
   }
 
-  #add(members) {
+  /** The last row before a time, where there is no better hint. */
+  #before(at) {
+    return this.#rows.findLast((row) => row.at <= at) ?? null;
+  }
+
+  /** At the end, or behind the row that the observer had before this one. */
+  #add(members, behind = null) {
     const row = { n: this.#next++, type: String(members.event.type ?? "?"), ...members };
-    this.#rows.push(row);
+    const place = behind ? this.#rows.lastIndexOf(behind) + 1 : 0;
+    const later = place ? this.#rows.slice(place) : [];
+    if (later.length) row.at = Math.min(Math.max(row.at, behind.at), later[0].at);
+    this.#rows.splice(this.#rows.length - later.length, 0, row);
     if (row.event.event_id && row.sender !== "browser") this.#byId.set(row.event.event_id, row);
     this.types.set(row.type, (this.types.get(row.type) ?? 0) + 1);
-    if (this.#passes(row)) this.#visible.push(row);
+    const shownLater = later.filter((each) => this.#passes(each)).length;
+    if (this.#passes(row)) this.#visible.splice(this.#visible.length - shownLater, 0, row);
     if (this.#rows.length > this.#limit + BLOCK) this.#drop();
     return row;
   }
@@ -92,14 +105,14 @@ export class EventLog {
   #drop() {
     const gone = this.#rows.splice(0, this.#rows.length - this.#limit);
     for (const row of gone) {
+      row.gone = true;
       if (this.#byId.get(row.event.event_id) === row) this.#byId.delete(row.event.event_id);
       const left = this.types.get(row.type) - 1;
       if (left) this.types.set(row.type, left);
       else this.types.delete(row.type);
     }
     this.dropped += gone.length;
-    const first = this.#rows[0].n;
-    const keep = this.#visible.findIndex((row) => row.n >= first);
+    const keep = this.#visible.findIndex((row) => !row.gone);
     this.#visible = keep < 0 ? [] : this.#visible.slice(keep);
   }
 
