@@ -115,9 +115,10 @@ def test_what_the_browser_does_not_get_stands_where_the_observer_had_it(page: Pa
         log.filter({ lens: "observer" });
         const event = (id) => ({ type: "t", event_id: id });
         const observe = (id, n, at) => log.fromObserver(
-            { n, at, sender: "server", seen: !id.startsWith("hidden"), event: event(id) }, { ownBrowser: true });
+            { n, at, sender: "server", seen: !id.startsWith("hidden"), event: event(id) },
+            { ownBrowser: true });
         observe("hidden 1", 1, 0.9);
-        [["heard", 1000], ["said", 1010], ["more", 1020]].forEach(([id, at]) => log.fromBrowser(event(id), at));
+        ["heard", "said", "more"].forEach((id, n) => log.fromBrowser(event(id), 1000 + n));
         log.fromBrowser({ type: "mine" }, 1030, { sent: true });
         const told = ["heard", "hidden 2", "hidden 3", "said", "more", "hidden 4"];
         told.forEach((id, n) => observe(id, n + 2, 1.5));
