@@ -220,6 +220,21 @@ async def test_a_long_answer_comes_in_pieces_and_whole(tmp_path: Path) -> None:
             assert await got.read() == sound[100_000:300_000]
 
 
+@pytest.mark.parametrize("size", [0, 10, 1_000_000])
+async def test_the_answer_to_a_head_says_how_long_it_would_be(tmp_path: Path, size: int) -> None:
+    (tmp_path / "sound").write_bytes(bytes(size))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.FileResponse(tmp_path / "sound")
+
+    async with in_front_of(answer, tmp_path) as client:
+        async with client.head("/sound") as got:
+            assert (got.status, got.headers["Content-Length"]) == (200, str(size))
+            assert await got.read() == b""
+        async with client.get("/sound") as got:
+            assert len(await got.read()) == size
+
+
 async def test_half_an_answer_is_no_answer(tmp_path: Path) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "1000000"})

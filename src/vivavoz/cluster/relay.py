@@ -61,8 +61,9 @@ async def relay_http(request: web.Request, socket: Path) -> web.StreamResponse:
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_ANSWER_S),
             )
-            short = answer.content_length is not None and answer.content_length <= _SHORT_BYTES
-            whole = await answer.read() if short else None
+            # The length that answers a HEAD is not that of its body, which is empty.
+            length = answer.content_length if request.method != "HEAD" else None
+            whole = await answer.read() if length is not None and length <= _SHORT_BYTES else None
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise OwnerUnreachable from error
         headers = {name: value for name, value in answer.headers.items() if name.lower() not in _HOP_BY_HOP}
