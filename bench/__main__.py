@@ -17,6 +17,7 @@ NAMES = {
     "cpu": "CPU of a call's media, against stock aiortc",
     "capacity": "how many calls' media one core carries, against stock aiortc",
     "noise": "what noise reduction costs and takes away",
+    "echo": "interruptions by our own echo, and what telling them apart costs",
     "stalls": "pacing of calls while engine processes are killed and stopped",
     "memory": "memory over 200 calls",
     "observers": "what an observer costs a call",

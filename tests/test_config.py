@@ -40,6 +40,7 @@ TABLES = (
     "server",
     "testing",
     "tls",
+    "turn",
 )
 
 FULL = """

@@ -298,6 +298,7 @@ def call_settings(config: Config) -> CallSettings:
         session_seconds=config.limits.session_seconds,
         input_ms=config.limits.input_ms,
         replay_bytes=config.limits.replay_bytes,
+        reject_echo=config.turn.reject_echo,
         tokens_per_minute=config.limits.tokens_per_minute,
         transcribers=config.deployments if config.server.strict_azure else None,
         # Azure sends none (recorded).

@@ -291,7 +291,7 @@ def test_over_webrtc_the_assistant_is_heard_as_it_was_played() -> None:
         observer.attachment.lost("gone")  # type: ignore[union-attr]
         assert client.monitored is None
 
-    play(scene)
+    play(scene, CallSettings(reject_echo=False))
 
 
 def test_over_a_websocket_the_assistant_is_heard_until_it_is_truncated() -> None:

@@ -15,6 +15,7 @@ from vivavoz.call.core import Core
 from vivavoz.call.hearing import Hearing
 from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
 from vivavoz.call.jobs import JobRunner
+from vivavoz.call.loudspeaker import Loudspeaker
 from vivavoz.call.noise import NoiseReducer
 from vivavoz.call.observers import Observers
 from vivavoz.call.preparing import Preparing
@@ -139,7 +140,10 @@ class Call:
         self.inbox = Inbox(settings.inbox_messages, settings.inbox_bytes)
         self.stages = StageWatch()
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
-        self.observers = Observers(settings.replay_bytes, self.stages, self._clock, self._clock())
+        self._loudspeaker = Loudspeaker()
+        self.observers = Observers(
+            settings.replay_bytes, self.stages, self._loudspeaker, self._clock, self._clock()
+        )
         self._session = session
         self._engines = engines
         self._settings = settings
@@ -147,7 +151,7 @@ class Call:
         self._tap = tap
         self._tools = tools or RemoteTools()
         self._prompts = prompts or Prompts()
-        self._hearing = Hearing(engines.vad)
+        self._hearing = Hearing(engines.vad, self._clock)
         self._decoder = InputDecoder()
         self._noise = NoiseReducer()
         self._attached: dict[str, Handle] = {}
@@ -173,6 +177,9 @@ class Call:
         attached = self._attach(transport, EVERYTHING if transport.kind == "sideband" else self._rights)
         if attached is self._main:
             self.observers.client_joined(attached.name, transport)
+            if transport.kind == "webrtc" and self._settings.reject_echo:
+                self._loudspeaker.listen("echo", self._hearing.reject_echo())
+            self._loudspeaker.join(transport)
             self._changed()
             if self._tap is not None:
                 self._tap.attached(transport)

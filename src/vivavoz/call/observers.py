@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from vivavoz.call.audio_tap import AudioTap
+from vivavoz.call.loudspeaker import Loudspeaker
 from vivavoz.call.replay import ReplayLog
 from vivavoz.call.stages import StageListener, TurnTimings
 from vivavoz.call.watching import StageWatch
@@ -75,9 +76,15 @@ class Observers:
     """Of one call."""
 
     def __init__(
-        self, replay_bytes: int, stages: StageWatch, clock: Callable[[], float], began: float
+        self,
+        replay_bytes: int,
+        stages: StageWatch,
+        loudspeaker: Loudspeaker,
+        clock: Callable[[], float],
+        began: float,
     ) -> None:
         """``began``: the call's start, on ``clock`` (s)."""
+        self._loudspeaker = loudspeaker
         self._log = ReplayLog(replay_bytes)
         self._stages = stages
         self._clock = clock
@@ -91,8 +98,6 @@ class Observers:
 
     def client_joined(self, name: str, transport: Transport) -> None:
         self._join(name, Participant(transport, None))
-        if self._tap is not None:
-            transport.monitor(self._tap.assistant)
 
     def joined(self, name: str, transport: ObserverTransport, wants: Observing) -> None:
         """The past comes first, then who is there; what happens from now on reaches it as it reaches all."""
@@ -174,7 +179,7 @@ class Observers:
         hears = any(observer.wants.tracks for observer in observers)
         if hears and self._tap is None:
             self._tap = AudioTap(self._began, self._clock, self._heard, self._lost)
-            self._monitor(self._tap.assistant)
+            self._loudspeaker.listen("observers", self._tap.assistant)
         elif not hears:
             self._stop_tap()
         times = any("timings" in observer.wants.extras for observer in observers)
@@ -187,14 +192,9 @@ class Observers:
 
     def _stop_tap(self) -> None:
         if self._tap is not None:
-            self._monitor(None)
+            self._loudspeaker.listen("observers", None)
             self._tap.close()
             self._tap = None
-
-    def _monitor(self, heard: Callable[[bytes], None] | None) -> None:
-        for participant in self._present.values():
-            if participant.observer is None:
-                participant.transport.monitor(heard)
 
     def _observers(self) -> list[Observer]:
         return [each.observer for each in self._present.values() if each.observer is not None]

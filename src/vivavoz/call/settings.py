@@ -17,6 +17,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     session_seconds: float = 3_600.0
     input_ms: int = 300_000
     """The most of a caller's uncommitted sound that is kept; the longest turn."""
+    reject_echo: bool = True
+    """Whether our own voice in the caller's microphone is told from speech (where playout is ours)."""
     playout_ms: int = 5_000
     """Sound queued ahead of the caller's ear; beyond it the voice waits."""
     inbox_messages: int = 2_048

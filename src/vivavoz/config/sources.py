@@ -57,6 +57,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_TLS": ("tls", "enabled"),
     "VIVAVOZ_TLS_CERT": ("tls", "cert"),
     "VIVAVOZ_TLS_KEY": ("tls", "key"),
+    "VIVAVOZ_REJECT_ECHO": ("turn", "reject_echo"),
     "VIVAVOZ_DETERMINISTIC": ("testing", "deterministic"),
     "VIVAVOZ_EVENT_LOG": ("testing", "event_log"),
     "VIVAVOZ_TIME": ("testing", "time"),

@@ -139,6 +139,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A call's newest events, kept for observers who ask for a replay; 0: none."""
 
 
+class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a caller is taken to speak, beside what the session's ``turn_detection`` says."""
+
+    reject_echo: bool = True
+    """Compare the caller's sound with what was played, and take our own voice for silence (WebRTC)."""
+
+
 class Testing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """For those who test their own application with this service (docs/testing-your-app.md)."""
 
@@ -176,6 +183,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls: Tls = Tls()
     entra: Entra = Entra()
     limits: Limits = Limits()
+    turn: Turn = Turn()
     testing: Testing = Testing()
     mcp: Mcp = Mcp()
     app: App = App()
