@@ -14,8 +14,11 @@ import pytest
 from aiohttp import web
 from playwright.async_api import Page, async_playwright
 
+from vivavoz.media.config import MediaConfig
 from vivavoz.media.engine import LeanEngine
 from vivavoz.media.peer import Peer
+from vivavoz.media.stun import Address
+from vivavoz.media.tcp import TcpAddress
 
 from .peers import RecordingSink, loudness, pitch, running, tone
 
@@ -171,3 +174,34 @@ async def test_a_page_without_microphone_hears(chromium: None, tmp_path: Path) -
         await page.wait_for_function("inbound().then((report) => report.totalAudioEnergy > 0.005)")
         await sink.wait_for(lambda: len(sink.audio) > 24000)
         assert not any(sink.audio)
+
+
+async def test_where_udp_is_blocked_chromium_takes_tcp(chromium: None, tmp_path: Path) -> None:
+    sink, calls = RecordingSink(), list[Peer]()
+    async with running(MediaConfig(tcp_port=0)) as engine:
+        handle = engine.handle
+
+        def blocked(data: bytes, source: Address, now: float) -> bool:
+            return isinstance(source, TcpAddress) and handle(data, source, now)
+
+        engine.handle = blocked  # type: ignore[method-assign]
+        async with _page(engine, sink, calls, tmp_path) as page:
+            await page.evaluate("start({microphone: true})")
+            await sink.wait_for(lambda: sink.state == "connected")
+            call = calls[0]
+            assert isinstance(call.ice.selected, TcpAddress)
+            call.write(tone(2000, 700), "answer")
+            call.end("answer")
+            assert call.send_event("x" * 200_000)
+            await page.evaluate("channel.send('y'.repeat(250000))")
+            await sink.wait_for(lambda: sink.events)
+            assert sink.events == ["y" * 250_000]
+            await page.wait_for_function("messages.length == 1")
+            await sink.wait_for(lambda: sink.played)
+            await page.wait_for_function("inbound().then((report) => report.totalAudioEnergy > 0.01)")
+            await sink.wait_for(lambda: loudness(bytes(sink.audio[-24000:])) > 0.02)
+            assert abs(pitch(bytes(sink.audio[-24000:])) - 500) < 15
+            await page.evaluate("pc.close()")
+            await sink.wait_for(lambda: sink.state == "closed")
+        assert engine.stats.connections_accepted >= 1
+        assert engine.calls == 0

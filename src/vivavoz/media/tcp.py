@@ -9,6 +9,7 @@ it late.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 import time
@@ -53,6 +54,7 @@ class Connection(asyncio.BufferedProtocol):
         self._listener = listener
         self._buffer = bytearray(_BUFFER)
         self._filled = 0
+        self._leaving = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -65,9 +67,11 @@ class Connection(asyncio.BufferedProtocol):
         return memoryview(self._buffer)[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._leaving:
+            return
         self._filled += nbytes
         at = 0
-        while at + 2 <= self._filled and not self.transport.is_closing():
+        while at + 2 <= self._filled and self.open:
             end = at + 2 + int.from_bytes(self._buffer[at : at + 2], "big")
             if end - at - 2 > MAX_DATAGRAM:
                 self._listener.refuse(self)
@@ -81,9 +85,20 @@ class Connection(asyncio.BufferedProtocol):
             self._buffer[: self._filled - at] = self._buffer[at : self._filled]
             self._filled -= at
 
+    @property
+    def open(self) -> bool:
+        return not self._leaving and not self.transport.is_closing()
+
+    def leave(self) -> None:
+        """Say that no more will come, behind what waits. The peer is still read from until it closes too: a
+        socket closed on unread bytes takes back what it sent."""
+        if self.open:
+            self._leaving = True
+            self.transport.write_eof()
+
     def send(self, data: bytes) -> bool:
         """Now, or as the peer reads; False: dropped, since too much waits already."""
-        if self.transport.is_closing():
+        if not self.open:
             return False
         waiting = self.transport.get_write_buffer_size()
         if waiting > (0 if data[0] >= 128 else _MAX_EVENTS):
@@ -123,6 +138,7 @@ class TcpListener:
         self._admits = admits
         self._connections: dict[TcpAddress, Connection] = {}
         self._unproven: dict[TcpAddress, Connection] = {}
+        self._ended = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -144,7 +160,7 @@ class TcpListener:
         self._sweeper = loop.call_later(_SWEEP, self._sweep)
 
     async def stop(self) -> None:
-        """Close the port; connections get what was sent to them, if they take it at once."""
+        """Close the port; what was sent has a second to leave."""
         if self._server is None:
             return
         if self._sweeper is not None:
@@ -152,7 +168,11 @@ class TcpListener:
         self._server.close()
         for connection in tuple(self._connections.values()):
             self.drop(connection.address)
-        await asyncio.sleep(0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while self._connections:
+                    self._ended.clear()
+                    await self._ended.wait()
         for connection in tuple(self._connections.values()):
             connection.transport.abort()
         await self._server.wait_closed()
@@ -175,7 +195,7 @@ class TcpListener:
         connection = self._connections.get(address)
         if connection is not None:
             connection.deadline = time.monotonic() + _LINGER
-            connection.transport.close()
+            connection.leave()
 
     # ------------------------------------------------------------------ for connections
 
@@ -192,6 +212,7 @@ class TcpListener:
             self.refuse(next(iter(self._unproven.values())))
 
     def closed(self, connection: Connection) -> None:
+        self._ended.set()
         self._unproven.pop(connection.address, None)
         if self._connections.pop(connection.address, None) is not None:
             self._lost(connection.address)
@@ -212,5 +233,8 @@ class TcpListener:
         now = time.monotonic()
         for connection in tuple(self._connections.values()):
             if now > connection.deadline:
-                self.refuse(connection)
+                if connection.open:
+                    self.refuse(connection)
+                else:
+                    connection.transport.abort()
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
