@@ -17,8 +17,8 @@ from tests.session import oracle
 from tests.session.watch import Watch
 from vivavoz.session import inputs
 from vivavoz.session.effects import Judge, Send, StartJob, Transcribe
-from vivavoz.session.rules import JUDGED_MS
 from vivavoz.session.session import Session
+from vivavoz.session.utterance import JUDGED_MS
 from vivavoz.wire.base import replace
 from vivavoz.wire.codec import pack
 from vivavoz.wire.options import TranscriptionPatch, effective_session

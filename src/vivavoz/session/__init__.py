@@ -6,10 +6,12 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 =====================  ==========================================================================
 ``session.py``         ``step``, ``deadline``, ``dump``/``load``; which rule handles which input
 ``rules.py``           the coupling rules: what one machine's change means for the others
+``utterance.py``       the turn being spoken: who listens to it, what is still wanted of its sound
 ``turn.py``            when the caller starts and stops (server and semantic VAD)
 ``input_audio.py``     the input audio buffer
 ``conversation.py``    the items and what may be done to them
 ``plan.py``            what a response is to be
+``asking.py``          what a model is asked for it
 ``response.py``        one response, as a stack of open brackets
 ``outgoing.py``        how what it puts out becomes events
 ``outputs.py``         what a response puts out: messages, function calls, calls of MCP tools

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vivavoz.session import rules
+from vivavoz.session import asking
 from vivavoz.session.conversation import Entry
 from vivavoz.session.effects import Prepare
 from vivavoz.session.output import Output
@@ -20,7 +20,7 @@ def foresee(state: State, out: Output, item_id: str, words: str) -> None:
     if state.responses or state.answering:
         # What the model is asked next depends on what it says now.
         return
-    reply, _ = rules.preface(state, rules.plan_of(state), rounds=0, asking=True)
+    reply, _ = asking.preface(state, asking.plan_of(state), rounds=0, asking=True)
     item = Message(id=item_id, role="user", status="completed", content=[InputAudio(transcript=None)])
     entries = [entry for entry in state.conversation if not entry.dropped]
     heard = Entry(item=item, transcript=words)

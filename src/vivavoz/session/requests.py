@@ -7,7 +7,7 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from typing import Any
 
-from vivavoz.session import images, mcp, rules, transcripts
+from vivavoz.session import asking, images, mcp, rules, transcripts, utterance
 from vivavoz.session.conversation import Entry, as_said, check_item, duplicate
 from vivavoz.session.effects import FeedAudio, FinishJob, Flush, Score
 from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms, to_samples
@@ -15,7 +15,7 @@ from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan
 from vivavoz.session.state import Settings, State
-from vivavoz.session.turn import Turn, padding_samples
+from vivavoz.session.turn import Turn
 from vivavoz.wire.base import UNSET, UnsetType, replace
 from vivavoz.wire.client_events import (
     ConversationItemCreate,
@@ -95,7 +95,7 @@ def session_update(state: State, out: Output, event: SessionUpdate) -> None:
 def _switch_turn_detection(state: State, out: Output, options: SessionOptions) -> None:
     before, after = state.options.audio.input.turn_detection, options.audio.input.turn_detection
     if before is not None and after is None:
-        rules.abandon_turn(state, out)
+        utterance.abandon(state, out)
     elif before is None and after is not None:
         state.turn = Turn.listening(state.audio.end)
 
@@ -167,19 +167,6 @@ def receive(state: State, out: Output, pcm: bytes) -> None:
     state.audio.drop_before(state.audio.end - to_samples(state.settings.input_ms))
 
 
-def forget(state: State) -> None:
-    """While nobody speaks, only what a turn's prefix may need is kept."""
-    rule = state.options.audio.input.turn_detection
-    if rule is None:
-        return
-    keep = padding_samples(rule)
-    if state.spoke is None:
-        state.audio.drop_before(min(state.turn.started, state.turn.scored) - keep)
-    elif state.settings.plan == "cascade":
-        # The recogniser has heard it; only the turn detector still wants its last seconds.
-        state.audio.drop_before(state.spoke.fed - to_samples(rules.JUDGED_MS))
-
-
 def commit(state: State, out: Output, event: InputAudioBufferCommit) -> None:
     """Push to talk, or the end of a turn that the VAD is still following. Creates no response."""
     rule = state.options.audio.input.turn_detection
@@ -198,7 +185,7 @@ def commit(state: State, out: Output, event: InputAudioBufferCommit) -> None:
 
 
 def clear(state: State, out: Output, event: InputAudioBufferClear) -> None:
-    rules.abandon_turn(state, out)
+    utterance.abandon(state, out)
     state.audio.clear()
     out.send(InputAudioBufferCleared)
     rules.answer(state, out)
@@ -350,7 +337,7 @@ def response_cancel(state: State, out: Output, event: ResponseCancel) -> None:
 
 def _plan(state: State, patch: ResponsePatch) -> Plan:
     """The session's wishes under the request's."""
-    plan = rules.plan_of(state)
+    plan = asking.plan_of(state)
     for name in ("instructions", "tools", "tool_choice", "max_output_tokens", "metadata"):
         value = getattr(patch, name)
         if value is not UNSET and value is not None:

@@ -6,37 +6,20 @@ traffic shows.
 
 from __future__ import annotations
 
-from vivavoz.session import context, images, transcripts
+from vivavoz.session import asking, images, transcripts, utterance
 from vivavoz.session.conversation import Entry
-from vivavoz.session.effects import (
-    Converse,
-    Count,
-    FeedAudio,
-    FinishJob,
-    Flush,
-    Judge,
-    Reply,
-    Spend,
-    Synthesize,
-    Task,
-)
-from vivavoz.session.input_audio import to_ms, to_samples
+from vivavoz.session.effects import FinishJob, Flush, Spend
+from vivavoz.session.input_audio import to_ms
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan, Stage
-from vivavoz.session.response import MAX_ROUNDS, Response
+from vivavoz.session.response import Response
 from vivavoz.session.state import Idle, Spoke, State
-from vivavoz.session.tools import Target, key_of, mcp_tools, offer
 from vivavoz.session.turn import padding_samples
 from vivavoz.session.usage import usage_of
-from vivavoz.wire.base import replace
 from vivavoz.wire.items import AnyItem, InputAudio, Message
-from vivavoz.wire.options import ServerVad, TurnDetection, effort_of, voice_name
-from vivavoz.wire.responses import (
-    ResponseError,
-    ResponseStatus,
-    StatusDetails,
-)
+from vivavoz.wire.options import ServerVad, TurnDetection
+from vivavoz.wire.responses import ResponseError, ResponseStatus, StatusDetails
 from vivavoz.wire.server_events import (
     ConversationItemAdded,
     ConversationItemDone,
@@ -49,9 +32,6 @@ from vivavoz.wire.server_events import (
     SpeechStopped,
     TimeoutTriggered,
 )
-
-JUDGED_MS = 8_000
-"""As much of the end of an utterance as a turn detector listens to."""
 
 
 def stage(state: State, out: Output) -> Stage:
@@ -73,15 +53,7 @@ def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
     if state.settings.plan == "cascade":
         task = transcripts.task(state)
         spoke.transcription = state.jobs.start(out, Kind.TRANSCRIBE, spoke.item_id, task)
-        feed_turn(state, out, spoke, state.turn.scored)
-
-
-def feed_turn(state: State, out: Output, spoke: Spoke, end: int) -> None:
-    """Let the recogniser hear the turn as it is spoken, but nothing that may belong to the next."""
-    if end > spoke.fed:
-        if spoke.transcription is not None:
-            out.do(FeedAudio(job=spoke.transcription, pcm=state.audio.slice(spoke.fed, end)))
-        spoke.fed = end
+        utterance.feed(state, out, spoke, state.turn.scored)
 
 
 def speech_paused(state: State, out: Output, rule: TurnDetection) -> None:
@@ -92,15 +64,7 @@ def speech_paused(state: State, out: Output, rule: TurnDetection) -> None:
     if not state.settings.judges_turns:
         speech_stopped(state, out, rule)
         return
-    end = state.turn.scored
-    pcm = state.audio.slice(max(spoke.start, end - to_samples(JUDGED_MS)), end)
-    spoke.judge = state.jobs.start(out, Kind.JUDGE, spoke.item_id, Judge(pcm=pcm))
-
-
-def speech_resumed(state: State, out: Output) -> None:
-    if state.spoke is not None:
-        state.jobs.cancel(out, state.spoke.judge)
-        state.spoke.judge = None
+    utterance.judge(state, out, spoke)
 
 
 def speech_stopped(state: State, out: Output, rule: TurnDetection) -> None:
@@ -128,7 +92,7 @@ def commit(state: State, out: Output, end: int) -> str:
     if state.settings.plan == "converse":
         state.conversation.keep_audio(entry, state.audio.slice(spoke.start, end))
     elif spoke.transcription is not None:
-        feed_turn(state, out, spoke, end)
+        utterance.feed(state, out, spoke, end)
         out.do(FinishJob(job=spoke.transcription))
     state.turn.end(end)
     state.audio.drop_before(end)
@@ -138,16 +102,6 @@ def commit(state: State, out: Output, end: int) -> str:
     if spoke.failure is not None:
         transcripts.fail(state, out, entry, *spoke.failure)
     return spoke.item_id
-
-
-def abandon_turn(state: State, out: Output) -> None:
-    """The open turn never was."""
-    if state.spoke is not None:
-        state.jobs.cancel(out, state.spoke.transcription)
-        state.jobs.cancel(out, state.spoke.judge)
-        state.partial.pop(state.spoke.item_id, None)
-        state.spoke = None
-    state.turn.end(state.turn.scored)
 
 
 def added(out: Output, previous: str | None, item: AnyItem) -> None:
@@ -173,31 +127,13 @@ def answer(state: State, out: Output) -> None:
     state.answering = []
     converses = state.settings.plan == "converse"
     if any(converses or entry.failure is not None or entry.transcript for entry in turns):
-        respond(state, out, plan_of(state))
+        respond(state, out, asking.plan_of(state))
 
 
 def _interrupting(state: State) -> bool:
     """Whether the caller is saying something that a response would have to make way for at once."""
     rule = state.options.audio.input.turn_detection
     return state.spoke is not None and rule is not None and rule.interrupt_response
-
-
-def plan_of(state: State) -> Plan:
-    """A response as the session alone would have it."""
-    options = state.options
-    return Plan(
-        model=options.model,
-        modalities=options.output_modalities,
-        instructions=options.instructions,
-        tools=options.tools,
-        tool_choice=options.tool_choice,
-        max_output_tokens=options.max_output_tokens,
-        voice=options.audio.output.voice,
-        speed=options.audio.output.speed,
-        format=options.audio.output.format,
-        parallel=options.parallel_tool_calls is not False,
-        effort=effort_of(options.reasoning),
-    )
 
 
 def respond(state: State, out: Output, plan: Plan, *, out_of_band: bool = False) -> None:
@@ -223,68 +159,9 @@ def begin_waiting(state: State, out: Output) -> None:
 
 
 def begin(state: State, out: Output, response: Response) -> None:
-    """Let the model reply, as soon as everything the caller said is understood."""
-    plan = response.plan
-    if (plan.input is None and state.understanding()) or _listing(state, plan):
-        return
-    last = state.conversation.last
-    entry = state.conversation.get(last) if last is not None else None
-    if plan.input is None and entry is not None and entry.failure is not None:
-        code, message = entry.failure
-        fail(state, out, response, code, message)
-        return
-    reply, response.targets = preface(
-        state, plan, response.rounds, asking=response.conversation_id is not None
-    )
-    match context.fit(state, response, reply):
-        case context.TooLong(message=message):
-            fail(state, out, response, TOO_LONG, message)
-            return
-        case context.Uncounted(items=items):
-            task: Task = Count(reply=replace(reply, items=items))
-            response.job = state.jobs.start(out, Kind.COUNT, response.id, task)
-            return
-        case context.Ready(items=items, asked=asked):
-            response.asked.append(asked)
-            reply = replace(reply, items=items)
-    if not response.direct:
-        response.job = state.jobs.start(out, Kind.REPLY, response.id, reply)
-        return
-    audio = b""
-    if entry is not None and plan.input is None:
-        audio, entry.audio = entry.audio, b""
-    speech = Synthesize(voice=voice_name(plan.voice), speed=plan.speed)
-    task = Converse(reply=reply, speech=speech, audio=audio)
-    response.job = state.jobs.start(out, Kind.REPLY, response.id, task)
-
-
-def preface(state: State, plan: Plan, rounds: int, *, asking: bool) -> tuple[Reply, dict[str, Target]]:
-    """What stands before the items: instructions and tools, and where calls of those tools go. ``asking``:
-    whether the user can be asked to approve a call."""
-    offered = offer(
-        state.servers,
-        plan.tools if rounds < MAX_ROUNDS else [],
-        # A tool that had to be used has been.
-        plan.tool_choice if rounds == 0 or plan.tool_choice == "none" else "auto",
-        asking=asking,
-    )
-    reply = Reply(
-        items=[],
-        model=plan.model,
-        instructions=plan.instructions,
-        tools=offered.functions,
-        tool_choice=offered.choice,
-        max_output_tokens=plan.max_output_tokens if isinstance(plan.max_output_tokens, int) else None,
-        parallel_tool_calls=plan.parallel,
-        effort=plan.effort,
-    )
-    return reply, offered.targets
-
-
-def _listing(state: State, plan: Plan) -> bool:
-    """Whether a server still has to say what tools it has."""
-    servers = [state.servers.get(key_of(tool)) for tool in mcp_tools(plan.tools)]
-    return any(server is not None and server.job is not None for server in servers)
+    """Ask the model; where it cannot be asked, the response has failed."""
+    if (failure := asking.ask(state, out, response)) is not None:
+        fail(state, out, response, *failure)
 
 
 # ------------------------------------------------------------------------------------- ending it
@@ -305,14 +182,12 @@ def cancel(state: State, out: Output, response: Response, reason: str) -> None:
     end(state, out, response, "cancelled", details)
 
 
-TOO_LONG = "context_length_exceeded"
-
 MAX_SHORTENED = 8
 """How often one reply is asked for again, with less of the conversation."""
 
 RATE_LIMIT = "rate_limit_exceeded"
 
-ERROR_TYPES = {RATE_LIMIT: "rate_limit_error", TOO_LONG: "invalid_request_error"}
+ERROR_TYPES = {RATE_LIMIT: "rate_limit_error", asking.TOO_LONG: "invalid_request_error"}
 """Whose fault a failed response was, where it was not the server's."""
 
 
@@ -413,4 +288,4 @@ def idle_too_long(state: State, out: Output) -> None:
     previous = state.conversation.append(Entry(item=item, transcript="", heard_ms=to_ms(end - start)))
     out.send(InputAudioBufferCommitted, previous_item_id=previous, item_id=item_id)
     added(out, previous, item)
-    respond(state, out, plan_of(state))
+    respond(state, out, asking.plan_of(state))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoz.session import context, foresight, inputs, mcp, requests, rules, transcripts
+from vivavoz.session import asking, context, foresight, inputs, mcp, requests, rules, transcripts, utterance
 from vivavoz.session.conversation import Conversation
 from vivavoz.session.effects import CancelJob, Effect, HangUp
 from vivavoz.session.ids import Ids
@@ -20,11 +20,7 @@ from vivavoz.wire.codec import pack, unpack
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.mcp import ExecutionFailure
 from vivavoz.wire.options import SessionOptions, TurnDetection, session_object
-from vivavoz.wire.server_events import (
-    OutputAudioBufferStarted,
-    OutputAudioBufferStopped,
-    SessionCreated,
-)
+from vivavoz.wire.server_events import OutputAudioBufferStarted, OutputAudioBufferStopped, SessionCreated
 
 MCP = (Kind.LIST_TOOLS, Kind.CALL_TOOL)
 
@@ -156,18 +152,18 @@ def _audio_scored(state: State, out: Output, input: inputs.AudioScored) -> None:
         return
     heard = state.turn.hear(input.end_sample, input.probability, rule)
     if state.spoke is not None:
-        rules.feed_turn(state, out, state.spoke, input.end_sample)
+        utterance.feed(state, out, state.spoke, input.end_sample)
     match heard:
         case Heard.STARTED:
             rules.speech_started(state, out, rule)
         case Heard.PAUSED:
             rules.speech_paused(state, out, rule)
         case Heard.RESUMED:
-            rules.speech_resumed(state, out)
+            utterance.resume(state, out)
         case Heard.STOPPED:
             rules.speech_stopped(state, out, rule)
     _bound_turn(state, out, rule)
-    requests.forget(state)
+    utterance.forget(state)
 
 
 def _bound_turn(state: State, out: Output, rule: TurnDetection) -> None:
@@ -334,7 +330,7 @@ def _job_failed(state: State, out: Output, input: inputs.JobFailed) -> None:
     if job.kind is Kind.JUDGE and state.spoke is not None:
         state.spoke.judge = None
     elif (response := state.response_of(job)) is not None:
-        if job.kind is Kind.REPLY and input.code == rules.TOO_LONG and rules.shorten(state, out, response):
+        if job.kind is Kind.REPLY and input.code == asking.TOO_LONG and rules.shorten(state, out, response):
             return
         rules.fail(state, out, response, input.code, input.message)
 
