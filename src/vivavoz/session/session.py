@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoz.session import asking, context, foresight, inputs, mcp, requests, rules, transcripts, utterance
+from vivavoz.session import (
+    asking,
+    context,
+    foresight,
+    inputs,
+    listening,
+    mcp,
+    requests,
+    rules,
+    transcripts,
+    utterance,
+)
+from vivavoz.session.checks import check_options
 from vivavoz.session.conversation import Conversation
 from vivavoz.session.effects import CancelJob, Effect, HangUp
 from vivavoz.session.ids import Ids
@@ -41,7 +53,7 @@ class Session:
     ) -> None:
         """Raises :class:`ProtocolError` where ``options`` ask for what ``settings`` cannot give."""
         settings = settings or Settings()
-        requests.check_options(settings, options)
+        check_options(settings, options)
         self._state = State(
             id=session_id or ids.next("sess"),
             ids=ids,
@@ -143,7 +155,7 @@ def _refused(state: State, out: Output, input: inputs.Refused) -> None:
 
 
 def _audio_received(state: State, out: Output, input: inputs.AudioReceived) -> None:
-    requests.receive(state, out, input.pcm)
+    listening.receive(state, out, input.pcm)
 
 
 def _audio_scored(state: State, out: Output, input: inputs.AudioScored) -> None:
