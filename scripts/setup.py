@@ -29,6 +29,8 @@ FOREIGN_CLIENTS = {
 }
 """Environments `.venv-<name>` and what goes into them: together about 1.1 GB and a minute and a half."""
 FOREIGN_JS = ROOT / "tests/conformance/js"
+EXTRAS = "azure,login,mcp,remote"
+"""What `make setup` installs wherever it can; the embedded engines come with it where they are built for."""
 STAMP = "vivavoz-setup.json"
 OLDEST = (3, 11)
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -191,17 +193,17 @@ def requirements() -> str:
 
 
 def install_product() -> None:
-    """vivavoz itself, editable, with the engines that run here and the ones that run elsewhere."""
-    want = digest(requirements(), platform.machine())
+    """vivavoz itself, editable, with its engines and what the application may be configured to need."""
+    want = digest(requirements(), EXTRAS, platform.machine())
     if fault(VENV) is None and stamps(VENV).get("run") == want and (VENV / "bin/vivavoz").exists():
         return
     make_venv(VENV)
     set_stamp(VENV, "run", None)
     started = time.monotonic()
     say("installing vivavoz and its engines (about 250 MB the first time)")
-    if not pip_install(VENV, "-e", ".[embedded,mcp,remote]"):
+    if not pip_install(VENV, "-e", f".[embedded,{EXTRAS}]"):
         say("the embedded engines do not install here; trying without them")
-        if not pip_install(VENV, "-e", ".[mcp,remote]"):
+        if not pip_install(VENV, "-e", f".[{EXTRAS}]"):
             if run(VENV / "bin/vivavoz", "--version", quiet=True):
                 say("nothing could be installed now (see above); going on with what .venv holds")
                 return
