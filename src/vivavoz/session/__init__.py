@@ -7,7 +7,8 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``session.py``         ``step``, ``deadline``, ``dump``/``load``; which rule handles which input
 ``requests/``          the client events, one function each
 ``checks.py``          what this server can do of what is asked
-``listening.py``       the caller's sound comes in
+``listening.py``       the caller's sound comes in, is scored, judged and understood
+``results.py``         what models, voices and tools give back, and how their jobs end
 ``rules.py``           the coupling rules: what one machine's change means for the others
 ``utterance.py``       the turn being spoken: who listens to it, what is still wanted of its sound
 ``turn.py``            when the caller starts and stops (server and semantic VAD)
