@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vivavoz.session.conversation import Conversation, Spoken
+from vivavoz.session.conversation import Conversation
+from vivavoz.session.entry import Spoken
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.items import InputText, Message
 

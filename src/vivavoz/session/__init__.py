@@ -13,6 +13,7 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``utterance.py``       the turn being spoken: who listens to it, what is still wanted of its sound
 ``turn.py``            when the caller starts and stops (server and semantic VAD)
 ``input_audio.py``     the input audio buffer
+``entry.py``           one item with what the wire does not show
 ``conversation.py``    the items and what may be done to them
 ``plan.py``            what a response is to be
 ``asking.py``          what a model is asked for it

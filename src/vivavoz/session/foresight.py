@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vivavoz.session import asking
-from vivavoz.session.conversation import Entry
 from vivavoz.session.effects import Prepare
+from vivavoz.session.entry import Entry
 from vivavoz.session.output import Output
 from vivavoz.session.state import State
 from vivavoz.wire.base import replace

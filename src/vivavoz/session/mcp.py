@@ -7,8 +7,8 @@ in ``docs/compatibility.md``.
 from __future__ import annotations
 
 from vivavoz.session import rules
-from vivavoz.session.conversation import Entry
 from vivavoz.session.effects import ListTools
+from vivavoz.session.entry import Entry
 from vivavoz.session.jobs import Job, Kind
 from vivavoz.session.output import Output
 from vivavoz.session.response import Response

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from vivavoz.session.conversation import Entry, Spoken
 from vivavoz.session.effects import CallTool, EndAudio, FeedText, FinishJob, Synthesize
+from vivavoz.session.entry import Entry, Spoken
 from vivavoz.session.jobs import Kind
 from vivavoz.session.outputs import Bracket, CallOutput, McpOutput, MessageOutput, OutputItem
 from vivavoz.session.plan import Request, Stage

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from vivavoz.session.conversation import Entry, as_said, words
+from vivavoz.session.entry import Entry, as_said, words
 from vivavoz.session.input_audio import to_ms
 from vivavoz.session.response import Response
 from vivavoz.session.state import State

@@ -7,8 +7,8 @@ traffic shows.
 from __future__ import annotations
 
 from vivavoz.session import asking, images, transcripts, utterance
-from vivavoz.session.conversation import Entry
 from vivavoz.session.effects import FinishJob, Flush, Spend
+from vivavoz.session.entry import Entry
 from vivavoz.session.input_audio import to_ms
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output

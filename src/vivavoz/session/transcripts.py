@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vivavoz.session.conversation import Entry
 from vivavoz.session.effects import Transcribe
+from vivavoz.session.entry import Entry
 from vivavoz.session.output import Output
 from vivavoz.session.state import State
 from vivavoz.wire.base import UNSET, UnsetType

@@ -7,8 +7,9 @@ from binascii import Error as Base64Error
 from typing import Any
 
 from vivavoz.session import images, mcp, rules, transcripts
-from vivavoz.session.conversation import Entry, duplicate
+from vivavoz.session.conversation import duplicate
 from vivavoz.session.effects import FeedAudio, FinishJob
+from vivavoz.session.entry import Entry
 from vivavoz.session.input_audio import SAMPLE_BYTES, to_ms
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output

@@ -6,7 +6,8 @@ from typing import Any
 
 from vivavoz.session import asking, mcp, rules
 from vivavoz.session.checks import check_reasoning, check_voice
-from vivavoz.session.conversation import as_said, check_item
+from vivavoz.session.conversation import check_item
+from vivavoz.session.entry import as_said
 from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan
 from vivavoz.session.state import State
