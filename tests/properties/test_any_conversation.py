@@ -21,7 +21,8 @@ from vivavoz.session.session import Session
 from vivavoz.session.utterance import JUDGED_MS
 from vivavoz.wire.base import replace
 from vivavoz.wire.codec import pack
-from vivavoz.wire.options import TranscriptionPatch, effective_session
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import TranscriptionPatch
 
 EXAMPLES = int(os.environ.get("VIVAVOZ_PROPERTY_EXAMPLES", "0"))
 

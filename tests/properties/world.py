@@ -21,7 +21,8 @@ from vivavoz.session.state import Settings
 from vivavoz.wire.base import replace
 from vivavoz.wire.codec import decode
 from vivavoz.wire.mcp import ExecutionFailure, ListedTool
-from vivavoz.wire.options import SessionOptions, SessionPatch, effective_session
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import SessionOptions, SessionPatch
 
 SAMPLES_PER_MS = 24
 INPUT_MS = 2_000

@@ -66,7 +66,8 @@ from vivavoz.session.state import Settings
 from vivavoz.wire.codec import decode_client_event, encode
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.mcp import ListedTool, McpFailure
-from vivavoz.wire.options import SessionOptions, effective_session
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import SessionOptions
 from vivavoz.wire.rest import decode_session
 
 BYTES_PER_MS = 48

@@ -14,7 +14,8 @@ from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
 from vivavoz.session.state import Settings
 from vivavoz.wire.items import FunctionCall, FunctionCallOutput, Item, Message
-from vivavoz.wire.options import SessionOptions, effective_session
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import SessionOptions
 from vivavoz.wire.rest import decode_session
 from vivavoz.wire.server_events import ResponseDone
 

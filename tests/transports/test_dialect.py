@@ -12,7 +12,8 @@ from vivavoz.transports.dialect import GA, Beta, Ga, deliver
 from vivavoz.transports.webrtc import WebRtcTransport
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.items import FunctionCallOutput
-from vivavoz.wire.options import effective_session, session_object
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import session_object
 from vivavoz.wire.server_events import (
     ConversationItemDeleted,
     ConversationItemDone,

@@ -18,7 +18,8 @@ from vivavoz.wire.beta.outgoing import session_to_beta
 from vivavoz.wire.client_events import ClientEvent, ConversationItemCreate, ResponseCreate, SessionUpdate
 from vivavoz.wire.codec import decode_client_event, plain
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import VOICES, effective_session, session_object
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import VOICES, session_object
 
 
 def translated(event: Any) -> Any:

@@ -29,7 +29,8 @@ from vivavoz.wire.items import (
     OutputAudio,
     OutputText,
 )
-from vivavoz.wire.options import SessionPatch, effective_session, session_object
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import SessionPatch, session_object
 from vivavoz.wire.rest import decode_session
 from vivavoz.wire.server_events import (
     WEBRTC_FILTER,

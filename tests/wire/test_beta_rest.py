@@ -11,7 +11,8 @@ from pydantic import TypeAdapter
 
 from vivavoz.wire.beta.rest import request_error_to_beta, secret_request_to_ga, secret_to_beta
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import effective_session, session_object
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import session_object
 from vivavoz.wire.rest import ClientSecret, decode_client_secret_request
 
 

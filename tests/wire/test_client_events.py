@@ -16,7 +16,9 @@ from tests.wire.events import EVENTS
 from vivavoz.wire.client_events import ClientEvent, SessionUpdate
 from vivavoz.wire.codec import decode_client_event, encode, pack, unpack
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import MAX_DEPTH, SessionOptions, merge, session_object
+from vivavoz.wire.merging import merge
+from vivavoz.wire.options import SessionOptions, session_object
+from vivavoz.wire.tools import MAX_DEPTH
 
 Step = str | int
 FREE_FORM = (

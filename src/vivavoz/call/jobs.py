@@ -52,7 +52,7 @@ from vivavoz.session.inputs import (
     Transcribed,
 )
 from vivavoz.wire.codec import plain
-from vivavoz.wire.options import NamedFunction
+from vivavoz.wire.tools import NamedFunction
 
 log = logging.getLogger("vivavoz.call.jobs")
 

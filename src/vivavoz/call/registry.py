@@ -31,7 +31,8 @@ from vivavoz.session.translation.session import TranslationSession
 from vivavoz.wire.base import replace
 from vivavoz.wire.errors import invalid_value
 from vivavoz.wire.grants import Grant
-from vivavoz.wire.options import AnyPatch, SessionOptions, effective_session
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import AnyPatch, SessionOptions
 from vivavoz.wire.rest import CallEntry
 from vivavoz.wire.translation import TranslationPatch
 

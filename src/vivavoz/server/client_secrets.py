@@ -18,7 +18,8 @@ from vivavoz.server.tokens import TokenError
 from vivavoz.wire.codec import decode, encode
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.grants import Grant
-from vivavoz.wire.options import effective_session, kind_of, model_of, session_object
+from vivavoz.wire.merging import effective_session
+from vivavoz.wire.options import kind_of, model_of, session_object
 from vivavoz.wire.rest import ClientSecret, SecretRevocation, decode_client_secret_request
 
 log = logging.getLogger("vivavoz.server")

@@ -19,6 +19,7 @@ from vivavoz.server.granting import check_session
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.service import SERVICE, Service
 from vivavoz.wire.grants import Grant
+from vivavoz.wire.merging import check_kind
 from vivavoz.wire.options import (
     AnyPatch,
     AudioPatch,
@@ -27,7 +28,6 @@ from vivavoz.wire.options import (
     OutputPatch,
     TranscriptionAudioPatch,
     TranscriptionPatch,
-    check_kind,
     kind_of,
     model_of,
 )

@@ -7,7 +7,8 @@ from typing import Literal
 from vivavoz.wire.base import Fixed
 from vivavoz.wire.items import Item
 from vivavoz.wire.mcp import McpTool
-from vivavoz.wire.options import AudioFormat, FunctionTool, NamedFunction, Transcription
+from vivavoz.wire.options import AudioFormat, Transcription
+from vivavoz.wire.tools import FunctionTool, NamedFunction
 from vivavoz.wire.translation import AnyServerEvent
 
 

@@ -16,7 +16,6 @@ from vivavoz.session.state import Decision, Settings, State
 from vivavoz.session.tools import MAX_SERVERS, Server, key_of, mcp_tools
 from vivavoz.wire.errors import invalid_value
 from vivavoz.wire.mcp import ListedTool, McpApprovalResponse, McpFailure, McpListTools
-from vivavoz.wire.options import Tool
 from vivavoz.wire.server_events import (
     ConversationItemAdded,
     ConversationItemDone,
@@ -24,6 +23,7 @@ from vivavoz.wire.server_events import (
     McpListToolsFailed,
     McpListToolsInProgress,
 )
+from vivavoz.wire.tools import Tool
 
 # ------------------------------------------------------------------------------------- listing
 

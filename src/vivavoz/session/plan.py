@@ -11,7 +11,8 @@ from vivavoz.session.playout import Playout
 from vivavoz.session.tools import Target
 from vivavoz.wire.base import Data
 from vivavoz.wire.items import Item
-from vivavoz.wire.options import AudioFormat, Modality, Tool, ToolChoice, Voice
+from vivavoz.wire.options import AudioFormat, Modality, Voice
+from vivavoz.wire.tools import Tool, ToolChoice
 
 
 class Stage(NamedTuple):

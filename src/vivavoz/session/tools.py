@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 from vivavoz.wire.base import Data, Fixed
 from vivavoz.wire.mcp import ApprovalFilter, ListedTool, McpChoice, McpTool, ToolFilter
-from vivavoz.wire.options import FunctionTool, NamedFunction, Tool, ToolChoice
+from vivavoz.wire.tools import FunctionTool, NamedFunction, Tool, ToolChoice
 
 MAX_SERVERS = 32
 """Different MCP servers one session may ever have asked for."""

@@ -13,7 +13,8 @@ from msgspec import Meta
 from vivavoz.wire.base import ClosedFixed
 from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.mcp import McpTool
-from vivavoz.wire.options import AnyPatch, FunctionTool, Tool
+from vivavoz.wire.options import AnyPatch
+from vivavoz.wire.tools import FunctionTool, Tool
 
 MAX_CALLS = 100
 """Of one client secret whose calls are counted."""

@@ -1,4 +1,4 @@
-"""The session object: what a client may set, what is in force, and how an update changes it.
+"""The session object: what a client may set and what is in force.
 
 Three shapes of the same thing (Realtime reference, "Session"):
 
@@ -8,10 +8,6 @@ Three shapes of the same thing (Realtime reference, "Session"):
 
 A session only transcribes where it began with a :class:`TranscriptionPatch`; its object shows no more than
 what can be set then.
-
-An update is a deep merge: an absent member stays as it was, null clears it. ``audio``, ``audio.input`` and
-``audio.output`` are merged member by member; everything below them is replaced whole, its own absent members
-taking their defaults (recorded behaviour of the hosted services).
 """
 
 from __future__ import annotations
@@ -22,8 +18,8 @@ import msgspec
 from msgspec import Meta
 
 from vivavoz.wire.base import UNSET, Closed, ClosedFixed, Fixed, UnsetType
-from vivavoz.wire.errors import ProtocolError, invalid_value
-from vivavoz.wire.mcp import McpChoice, McpTool, shown
+from vivavoz.wire.mcp import McpTool, shown
+from vivavoz.wire.tools import Tool, ToolChoice, check_free_form
 
 Modality = Literal["text", "audio"]
 Fraction = Annotated[float, Meta(ge=0.0, le=1.0)]
@@ -91,40 +87,6 @@ class NoTurnDetection(ClosedFixed, frozen=True, tag_field="type", tag="none"):
 
 
 TurnDetection = ServerVad | SemanticVad
-
-MAX_DEPTH = 64
-"""How deeply free-form JSON (a tool's schema, tracing metadata) may be nested."""
-
-
-def check_free_form(value: Any, depth: int = MAX_DEPTH) -> None:
-    """Whether free-form JSON can be kept and passed on: not nested without end, integers of 64 bits.
-
-    Raises ``ValueError``, which the decoder reports with its place.
-    """
-    if isinstance(value, dict | list):
-        if depth == 0:
-            raise ValueError(f"Nested deeper than {MAX_DEPTH} levels")
-        for inner in value.values() if isinstance(value, dict) else value:
-            check_free_form(inner, depth - 1)
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise ValueError("Integers of more than 64 bits are not supported")
-
-
-class FunctionTool(ClosedFixed, frozen=True, tag_field="type", tag="function"):
-    name: Annotated[str, Meta(min_length=1, max_length=128)]
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        check_free_form(self.parameters)
-
-
-class NamedFunction(ClosedFixed, frozen=True, tag_field="type", tag="function"):
-    name: str
-
-
-Tool = FunctionTool | McpTool
-ToolChoice = Literal["none", "auto", "required"] | NamedFunction | McpChoice
 
 
 class Tracing(ClosedFixed, frozen=True):
@@ -232,14 +194,6 @@ def model_of(patch: AnyPatch | None) -> str | None:
     return named if isinstance(named, str) and named else None
 
 
-def check_kind(patch: AnyPatch, kind: Kind) -> None:
-    """What a session is for is settled when it begins. Raises :class:`ProtocolError`."""
-    if kind_of(patch) != kind:
-        raise invalid_value(
-            f"Passing a {kind_of(patch)} session update event to a {kind} session is not allowed.", "type"
-        )
-
-
 # ------------------------------------------------------------------------------------- in force
 
 
@@ -330,51 +284,6 @@ def session_object(options: SessionOptions, session_id: str, expires_at: int) ->
     return SessionObject(object="realtime.session", id=session_id, expires_at=expires_at, **members)
 
 
-# ------------------------------------------------------------------------------------- merging
-
-
-def merge(options: SessionOptions, patch: AnyPatch) -> SessionOptions:
-    """``options`` as ``patch`` changes them. Raises :class:`ProtocolError` (params seen from the session)
-    and changes nothing where a value contradicts another."""
-    check_kind(patch, options.type)
-    if isinstance(patch, TranscriptionPatch):
-        return _listening(_merge(options, patch))
-    if patch.output_modalities is not UNSET:
-        check_modalities(patch.output_modalities, "output_modalities")
-    merged: SessionOptions = _merge(options, patch)
-    if options.tracing is not None and merged.tracing != options.tracing:
-        # "Once tracing is enabled for a session, the configuration cannot be modified."
-        raise invalid_value("Tracing cannot be modified once it is enabled for a session.", "tracing")
-    check_tools(merged.tools, merged.tool_choice)
-    return merged
-
-
-def check_tools(tools: list[Tool], choice: ToolChoice) -> None:
-    """Whether tools can be told apart, and the one that is chosen is there. Raises :class:`ProtocolError`."""
-    names = [tool.name for tool in tools if isinstance(tool, FunctionTool)]
-    labels = [tool.server_label for tool in tools if isinstance(tool, McpTool)]
-    for name in names:
-        if names.count(name) > 1:
-            raise invalid_value(f"Duplicate tool name: '{name}'.", "tools")
-    for label in labels:
-        if labels.count(label) > 1:
-            raise invalid_value(f"Duplicate MCP server label: '{label}'.", "tools")
-    if isinstance(choice, NamedFunction) and choice.name not in names:
-        raise invalid_value(f"Tool choice '{choice.name}' not found in 'tools' parameter.", "tool_choice")
-    if isinstance(choice, McpChoice) and choice.server_label not in labels:
-        raise invalid_value(
-            f"Tool choice '{choice.server_label}' not found in 'tools' parameter.", "tool_choice"
-        )
-
-
-def check_modalities(modalities: list[Modality], param: str) -> None:
-    """One modality at a time: the other combinations existed in the beta only."""
-    if modalities not in (["text"], ["audio"]):
-        raise invalid_value(
-            f"Invalid modalities: {modalities}. Supported combinations are: ['text'] and ['audio'].", param
-        )
-
-
 def effort_of(reasoning: Reasoning | UnsetType | None) -> str | None:
     """None: as the model is used to."""
     return reasoning.effort if isinstance(reasoning, Reasoning) and reasoning.effort else None
@@ -382,79 +291,3 @@ def effort_of(reasoning: Reasoning | UnsetType | None) -> str | None:
 
 def voice_name(voice: Voice) -> str:
     return voice if isinstance(voice, str) else voice.id
-
-
-def effective_session(patch: AnyPatch | None, model: str) -> SessionOptions:
-    """The options a new session starts with. An empty ``instructions`` keeps the default at minting time
-    (recorded); ``model`` is what the URL or the token says and yields to the patch's. A transcription session
-    transcribes before it is told how."""
-    options = SessionOptions(model=model)
-    if patch is None:
-        return options
-    if isinstance(patch, TranscriptionPatch):
-        listening = AudioOptions(input=InputOptions(transcription=Transcription()))
-        return merge(SessionOptions(type="transcription", model=model, audio=listening), patch)
-    if patch.instructions == "":
-        patch = msgspec.structs.replace(patch, instructions=UNSET)
-    return merge(options, patch)
-
-
-def _listening(options: SessionOptions) -> SessionOptions:
-    """Turns are found as ever, but nothing answers them."""
-    rule = options.audio.input.turn_detection
-    if rule is None:
-        return options
-    if isinstance(rule, ServerVad) and rule.idle_timeout_ms is not None:
-        where = "audio.input.turn_detection.idle_timeout_ms"
-        raise invalid_value(f"'{where}' is not available in transcription sessions.", where)
-    rule = msgspec.structs.replace(rule, create_response=False, interrupt_response=False)
-    heard = msgspec.structs.replace(options.audio.input, turn_detection=rule)
-    return msgspec.structs.replace(options, audio=msgspec.structs.replace(options.audio, input=heard))
-
-
-def _merge(base: Any, patch: Any) -> Any:
-    changes: dict[str, Any] = {}
-    for name in patch.__struct_fields__:
-        value = getattr(patch, name)
-        if value is UNSET:
-            continue
-        if isinstance(value, AudioPatch | TranscriptionAudioPatch | InputPatch | OutputPatch):
-            value = _merge(getattr(base, name), value)
-        elif isinstance(value, NoTurnDetection):
-            value = None
-        elif isinstance(value, AudioFormat):
-            value = PCM if value.type == "audio/pcm" else AudioFormat(type=value.type)
-        changes[name] = value
-    return msgspec.structs.replace(base, **changes)
-
-
-__all__ = [
-    "PCM",
-    "VOICES",
-    "AnyPatch",
-    "AnySessionObject",
-    "AudioFormat",
-    "FunctionTool",
-    "NamedFunction",
-    "Prompt",
-    "ProtocolError",
-    "Reasoning",
-    "SemanticVad",
-    "ServerVad",
-    "SessionObject",
-    "SessionOptions",
-    "SessionPatch",
-    "Tool",
-    "ToolChoice",
-    "TranscriptionPatch",
-    "check_kind",
-    "check_modalities",
-    "check_tools",
-    "effective_session",
-    "effort_of",
-    "kind_of",
-    "merge",
-    "model_of",
-    "session_object",
-    "voice_name",
-]

@@ -8,7 +8,8 @@ from msgspec import Meta, field
 
 from vivavoz.wire.base import UNSET, Closed, Data, UnsetType
 from vivavoz.wire.items import AnyItem, ContentPart, FunctionCall, FunctionCallOutput, ItemStatus, Role
-from vivavoz.wire.options import AudioFormat, MaxTokens, Modality, Prompt, Reasoning, Tool, ToolChoice, Voice
+from vivavoz.wire.options import AudioFormat, MaxTokens, Modality, Prompt, Reasoning, Voice
+from vivavoz.wire.tools import Tool, ToolChoice
 
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]], Meta(max_length=16)

@@ -18,7 +18,7 @@ from vivavoz.engines.mcp.policy import Policy
 from vivavoz.engines.ports import EngineError, ToolResult, ToolServer
 from vivavoz.wire.base import UNSET
 from vivavoz.wire.mcp import ExecutionFailure, HttpFailure, ListedTool, McpFailure, ProtocolFailure
-from vivavoz.wire.options import check_free_form
+from vivavoz.wire.tools import check_free_form
 
 log = logging.getLogger("vivavoz.engines.mcp")
 

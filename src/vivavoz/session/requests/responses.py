@@ -15,7 +15,8 @@ from vivavoz.wire.base import UNSET
 from vivavoz.wire.client_events import ResponseCancel, ResponseCreate
 from vivavoz.wire.errors import ProtocolError, invalid_value
 from vivavoz.wire.items import Item, Message
-from vivavoz.wire.options import AudioFormat, Reasoning, check_modalities, check_tools, effort_of
+from vivavoz.wire.merging import check_modalities, check_tools
+from vivavoz.wire.options import AudioFormat, Reasoning, effort_of
 from vivavoz.wire.responses import InputMessage, ItemReference, ResponsePatch
 
 

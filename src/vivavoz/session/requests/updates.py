@@ -10,7 +10,8 @@ from vivavoz.session.turn import Turn
 from vivavoz.wire.base import UNSET, replace
 from vivavoz.wire.client_events import SessionUpdate
 from vivavoz.wire.errors import ProtocolError
-from vivavoz.wire.options import SessionOptions, SessionPatch, merge, model_of, session_object
+from vivavoz.wire.merging import merge
+from vivavoz.wire.options import SessionOptions, SessionPatch, model_of, session_object
 from vivavoz.wire.server_events import SessionUpdated
 
 
