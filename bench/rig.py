@@ -82,6 +82,7 @@ def vivavoz(
             "VIVAVOZ_UDP_PORT": str(free_port(socket.SOCK_DGRAM)),
             "VIVAVOZ_STATE_DIR": f"{folder}/state",
             "VIVAVOZ_DRAIN_SECONDS": "0",
+            "VIVAVOZ_LIMIT_PACE_MS": "0",  # how late it can get is what is measured
         }
         if script is not None:
             Path(folder, "script.toml").write_text(script)

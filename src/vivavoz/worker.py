@@ -38,6 +38,7 @@ from vivavoz.media.engine import LeanEngine
 from vivavoz.media.opus import OpusError
 from vivavoz.media.tcp import TcpPortError
 from vivavoz.server import tls
+from vivavoz.server.admission import Admission
 from vivavoz.server.app import build_app
 from vivavoz.server.application import application_routes
 from vivavoz.server.auth import Authenticator
@@ -233,6 +234,7 @@ def _service(
         calls=calls,
         accept=accept,
         directory=directory,
+        admission=Admission(config.limits.pace_ms, lambda: media.late_ms, lambda: len(calls)),
     )
 
 

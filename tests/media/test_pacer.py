@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from vivavoz.media.pacer import FRAME, Pacer, Slots
+from vivavoz.media.pacer import FRAME, Lateness, Pacer, Slots
 
 
 class Member:
@@ -97,3 +97,41 @@ def test_empty_slots_wake_nobody() -> None:
     slots.add(late, following)
     slots.run(slots.run(following) + FRAME)
     assert late.turns
+
+
+def test_turns_on_time_are_not_late() -> None:
+    slots = Slots(4)
+    slots.add(Member(), 100.0)
+    following = 100.0
+    while following < 106.0:
+        following = slots.run(following + 0.0004)
+    assert slots.lateness.p99(following) == pytest.approx(0.0004, abs=1e-6)
+
+
+def test_a_clock_that_is_often_late_is_known_and_forgotten() -> None:
+    slots = Slots(4)
+    slots.add(Member(), 100.0)
+    following = 100.0
+    while following < 106.0:
+        late = 0.03 if int(following * 50) % 20 == 0 else 0.0
+        following = slots.run(following + late)
+    assert slots.lateness.p99(following) == pytest.approx(0.03, abs=0.011)
+    while following < 112.0:
+        following = slots.run(following)
+    assert slots.lateness.p99(following) < 0.001
+
+
+def test_a_few_turns_do_not_tell() -> None:
+    lateness = Lateness()
+    for n in range(Lateness.FEWEST - 1):
+        lateness.add(n * 0.02, 1.0)
+    assert lateness.p99(2.0) == 0.0
+    lateness.add(2.0, 1.0)
+    assert lateness.p99(2.0) == 1.0
+
+
+def test_one_late_turn_in_hundreds_is_no_overload() -> None:
+    lateness = Lateness()
+    for n in range(250):
+        lateness.add(n * 0.02, 0.3 if n == 120 else 0.001)
+    assert lateness.p99(5.0) == 0.001

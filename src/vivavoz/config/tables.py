@@ -121,6 +121,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     outbox_events: Count = 8192
     sessions: Count = 100
     """Calls alive at once in one worker."""
+    pace_ms: Annotated[float, Meta(ge=0)] = 20.0
+    """A worker of whose packets one in a hundred leaves later than this takes no new calls; 0: it does."""
     session_seconds: Annotated[float, Meta(gt=0)] = 3600.0
     input_ms: Annotated[int, Meta(ge=1000)] = 300_000
     """A caller's sound that is not committed yet, and so the longest turn (ms)."""

@@ -70,6 +70,11 @@ class LeanEngine:
     def calls(self) -> int:
         return len(self._addresses)
 
+    @property
+    def late_ms(self) -> float:
+        """Milliseconds that one packet in a hundred left too late by, in the last 5 s."""
+        return self._pacer.late * 1000
+
     async def start(self) -> None:
         """Bind. Raises ``OSError`` if it cannot (for the TCP port :class:`~vivavoz.media.tcp.TcpPortError`),
         :class:`~vivavoz.media.opus.OpusError` without libopus."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -20,10 +21,34 @@ class Paced(Protocol):
         ...
 
 
+class Lateness:
+    """How late turns have come of late. Pure: times are arguments."""
+
+    WINDOW = 5.0
+    """s"""
+    FEWEST = 100
+    """Turns that it takes to tell."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[float, float]] = deque(maxlen=2048)
+
+    def add(self, now: float, late: float) -> None:
+        self._kept.append((now, late))
+
+    def p99(self, now: float) -> float:
+        """Seconds that one turn in a hundred came later than, in the last ``WINDOW``; 0.0 for few turns."""
+        while self._kept and self._kept[0][0] < now - self.WINDOW:
+            self._kept.popleft()
+        if len(self._kept) < self.FEWEST:
+            return 0.0
+        return sorted(late for _, late in self._kept)[len(self._kept) * 99 // 100]
+
+
 class Slots:
     """Which slot is due when. Pure: times are arguments."""
 
     def __init__(self, count: int) -> None:
+        self.lateness = Lateness()
         self._members: list[list[Paced]] = [[] for _ in range(count)]
         self._step = FRAME / count
         self._origin = 0.0
@@ -54,6 +79,8 @@ class Slots:
             self._skipped = [skipped + late for skipped in self._skipped]
         while self._index <= due and len(self):
             slot = self._index % count
+            if self._members[slot]:
+                self.lateness.add(now, max(0.0, now - self._origin - self._index * self._step))
             self._index += 1
             skipped, self._skipped[slot] = self._skipped[slot], 0
             for member in tuple(self._members[slot]):
@@ -79,6 +106,11 @@ class Pacer:
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    @property
+    def late(self) -> float:
+        """Seconds that one turn in a hundred came later than, of late."""
+        return self._slots.lateness.p99(time.monotonic())
 
     def add(self, member: Paced) -> None:
         self._slots.add(member, time.monotonic())

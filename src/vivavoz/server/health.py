@@ -24,6 +24,7 @@ def report(service: Service) -> dict[str, Any]:
         "worker": service.directory.own_tag,
         "workers": 1 + len(service.directory.others),
         "calls": len(service.calls),
+        "overloaded": service.admission.overloaded,
         "engine_set": default,
         "engines": sets.get(default, []),
         "other_engines": {name: rows for name, rows in sets.items() if name != default},
@@ -47,5 +48,5 @@ async def live(request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """200 when a call could be opened now, else 503."""
     service: Service = request.app[SERVICE]
-    serving = service.engines.state == "ready" and not service.draining
+    serving = service.engines.state == "ready" and not service.draining and not service.admission.overloaded
     return _answer(service, 200 if serving else 503)

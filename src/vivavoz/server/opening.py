@@ -161,6 +161,7 @@ async def ensure_serving(request: web.Request, service: Service, model: str) -> 
     """Engines that still load get a moment. Raises ApiError (503, 404)."""
     if service.draining:
         raise draining(service)
+    service.admission.check()
     try:
         await service.engines.wait_ready(model, service.config.server.ready_wait_seconds)
     except KeyError:

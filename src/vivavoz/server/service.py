@@ -11,6 +11,7 @@ from aiohttp import web
 
 from vivavoz.cluster.directory import Directory, LocalDirectory, PlaceHere, Placement
 from vivavoz.config import Config
+from vivavoz.server.admission import Admission
 from vivavoz.server.auth import Authenticator
 from vivavoz.server.engine_pool import EnginePool
 from vivavoz.server.ports import Accept, Calls
@@ -40,6 +41,8 @@ class Service:
     accept: Accept
     directory: Directory = field(default_factory=LocalDirectory)
     placement: Placement = field(default_factory=PlaceHere)
+    admission: Admission = field(default_factory=Admission)
+    """Whether one more call can be served in time."""
     admit: Callable[[], Awaitable[None]] = _admit_all
     """Awaited once for every attempt to open a call, after its credential was found good. Raises ApiError."""
     new_session_id: Callable[[], str] = _new_session_id

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from vivavoz import worker
-from vivavoz.config import Config, Secrets, Server, Testing
+from vivavoz.config import Config, Limits, Secrets, Server, Testing
 from vivavoz.engines.ports import Engines
 from vivavoz.engines.scripted import Script
 from vivavoz.engines.scripted.script import ScriptError
@@ -133,6 +133,7 @@ class _Thread:
             default_engines="scripted",
             server=Server(port=0, udp_port=0, page="off", state_dir=folder, drain_seconds=0.0),
             testing=testing,
+            limits=Limits(pace_ms=0.0),  # machines of tests are busy
         )
         self._script = script
         self._log = log
