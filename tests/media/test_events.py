@@ -156,6 +156,58 @@ def test_the_peer_leaving_is_told_and_our_own_close_is_not() -> None:
     run_virtual(scenario(), limit_s=600)
 
 
+def test_a_peer_that_takes_nothing_holds_the_writer_back_and_loses_nothing() -> None:
+    async def scenario() -> None:
+        pair = Pair()
+        await pair.open()
+        pair.loss = 1.0
+        text = "x" * 100_000
+        accepted = 0
+        while pair.ends[0].send(f"{accepted} {text}"):
+            accepted += 1
+        assert 41 <= accepted <= 43
+        assert 4_000_000 <= pair.ends[0].buffered <= 1 << 22
+        in_flight = pair.ends[0]._association._flight_size
+        assert in_flight < 100_000
+        await asyncio.sleep(1)
+        assert not pair.ends[0].send(text)
+        pair.loss = 0.0
+        await pair.until(lambda: len(pair.got[1]) == accepted)
+        assert pair.got[1] == [f"{number} {text}" for number in range(accepted)]
+        assert pair.ends[0].send("room again")
+        await pair.until(lambda: pair.got[1][-1] == "room again")
+        assert pair.ends[0].buffered == 0
+        pair.close()
+
+    run_virtual(scenario(), limit_s=600)
+
+
+def test_what_leaves_fits_the_smallest_path_of_ipv6() -> None:
+    """SCTP packets, which DTLS makes 37 bytes longer at most, UDP and IPv6 48: 1280 in all."""
+
+    async def scenario() -> None:
+        pair = Pair()
+        sizes: list[int] = []
+        for end in pair.ends:
+            lower = end._association.transport
+            transmit = lower._transmit  # type: ignore[attr-defined]
+
+            def measured(data: bytes, send: Callable[[bytes], None] = transmit) -> None:
+                sizes.append(len(data))
+                send(data)
+
+            lower._transmit = measured  # type: ignore[attr-defined]
+        await pair.open()
+        pair.loss = 0.05
+        assert pair.ends[0].send("y" * 200_000)
+        assert pair.ends[1].send("z" * 200_000)
+        await pair.until(lambda: all(pair.got))
+        pair.close()
+        assert 1100 < max(sizes) <= 1280 - 48 - 37
+
+    run_virtual(scenario(), limit_s=600)
+
+
 def test_channels_are_counted() -> None:
     async def scenario() -> None:
         pair = Pair()

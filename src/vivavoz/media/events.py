@@ -20,14 +20,22 @@ from aiortc.rtcsctptransport import (
     WEBRTC_DCEP,
     WEBRTC_STRING,
     WEBRTC_STRING_EMPTY,
+    Chunk,
     DataChunk,
     InboundStream,
     RTCSctpCapabilities,
     RTCSctpTransport,
+    SackChunk,
 )
 
 log = logging.getLogger(__name__)
 
+MAX_MISORDERED = 1024
+"""Chunks kept that came before one that is missing; what comes further ahead must be repeated."""
+MAX_FRAGMENTS = 4096
+"""Chunks kept for messages that are not whole: each costs its object, however short it is."""
+_MAX_GAPS = 200  # told of in one acknowledgement, so that it fits a datagram; the rest is told later
+_MAX_DUPLICATES = 32  # likewise
 _MAX_CHANNELS = 16
 _REORDER_ROOM = 256 * 1024
 _RTO_INITIAL = 0.5  # s
@@ -111,9 +119,21 @@ class _Association(RTCSctpTransport):
         return stream
 
     async def _receive_data_chunk(self, chunk: DataChunk) -> None:
+        ahead = chunk.tsn - (self._last_received_tsn or 0) & 0xFFFFFFFF
+        full = len(self._sack_misordered) >= MAX_MISORDERED or ahead > 0xFFFF
+        if 1 < ahead < 1 << 31 and full:
+            self._sack_needed = True
+            return
+        if sum(len(stream.reassembly) for stream in self._inbound_streams.values()) >= MAX_FRAGMENTS:
+            raise ChannelError("a message comes in too many pieces")
         if self._advertised_rwnd < len(chunk.user_data):
             raise ChannelError("a message is larger than announced")
         await super()._receive_data_chunk(chunk)
+
+    async def _send_chunk(self, chunk: Chunk) -> None:
+        if isinstance(chunk, SackChunk):
+            del chunk.gaps[_MAX_GAPS:], chunk.duplicates[_MAX_DUPLICATES:]
+        await super()._send_chunk(chunk)
 
     async def _data_channel_receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
         known = self._data_channels.get(stream_id)
