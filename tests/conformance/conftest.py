@@ -83,7 +83,9 @@ def strict(folder: Path) -> Iterator[tuple[Running, Path]]:
     """A service as strict as Azure, behind TLS, and its certificate: Azure's clients insist on it."""
     place = folder / "strict"
     place.mkdir()
-    (place / "vivavoz.toml").write_text(f'[server]\nstrict_azure = true\n[models."{DEPLOYMENT}"]\n')
+    # Azure transcribes with deployments as well.
+    deployments = f'[models."{DEPLOYMENT}"]\n[models."whisper-1"]\n'
+    (place / "vivavoz.toml").write_text(f"[server]\nstrict_azure = true\n{deployments}")
     (place / "keys.json").write_bytes(key_set())
     certificate = make_certificate(place, ["localhost", "127.0.0.1"])
     environment = {
