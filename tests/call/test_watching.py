@@ -14,7 +14,8 @@ from tests.call.transports import FakeTransport
 from tests.scenarios.playbook import Player, scenarios
 from vivavoz.call.registry import CallRegistry
 from vivavoz.call.stages import JobStages, ResponseStages, StageListener, TurnStages, TurnTimings
-from vivavoz.call.watching import MAX_OPEN, StageWatch
+from vivavoz.call.watched_turns import MAX_OPEN
+from vivavoz.call.watching import StageWatch
 from vivavoz.session import effects, inputs
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session

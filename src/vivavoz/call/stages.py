@@ -109,6 +109,16 @@ class TurnTimings(msgspec.Struct, frozen=True, kw_only=True):
     first_packet_ms: int | None = None
 
 
+MAX_JOBS = 64
+"""Jobs that one record lists."""
+
+
+def note(owner: TurnStages | ResponseStages, job: JobStages) -> None:
+    """List a job with what it is done for."""
+    if len(owner.jobs) < MAX_JOBS:
+        owner.jobs.append(job)
+
+
 class StageListener:
     """Told of what is over, from the call's own task: return soon. What one does not care for is left as it
     is here. One that raises is told nothing more."""
