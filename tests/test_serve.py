@@ -18,6 +18,8 @@ import pytest
 
 from tests.server.test_end_to_end import OFFER
 from tests.waiting import until
+from vivavoz.config import Config, Secrets, Server
+from vivavoz.supervise import Supervisor
 
 KEY = "a-key-of-ours"
 AUTH = {"Authorization": f"Bearer {KEY}"}
@@ -126,6 +128,49 @@ async def test_a_media_port_in_use_is_named(workers: str, tmp_path: Path) -> Non
         async with service(tmp_path, "--port", "0", "--udp-port", port, "--workers", workers) as found:
             assert await found.code() == 2
             await until(lambda: f"UDP port {port} on 127.0.0.1 is in use" in found.said)
+
+
+async def test_a_tcp_media_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        arguments = ("--port", "0", "--udp-port", "0", "--tcp-media-port", port)
+        async with service(tmp_path, *arguments) as found:
+            assert await found.code() == 2
+            await until(lambda: f"TCP port {port} on 127.0.0.1 is in use" in found.said)
+            assert "--tcp-media-port" in found.said
+
+
+async def test_media_over_tcp_is_named_in_answers_and_listened_to(tmp_path: Path) -> None:
+    async with (
+        listening(tmp_path, "--tcp-media-port", "0") as found,
+        aiohttp.ClientSession(headers={**AUTH, "Content-Type": "application/sdp"}) as http,
+    ):
+        async with http.post(found.url + "/v1/realtime/calls", data=OFFER) as answer:
+            candidates = re.findall(
+                r"^a=candidate:\d+ 1 tcp \d+ (\S+) (\d+) typ host", await answer.text(), re.M
+            )
+        ((host, port),) = candidates
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_S):
+            with contextlib.suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("tcp_port", "of_workers"), [(None, [None, None]), (0, [0, 0]), (3478, [3478, 3479])]
+)
+def test_each_worker_has_its_own_media_ports(
+    tcp_port: int | None, of_workers: list[int | None], tmp_path: Path
+) -> None:
+    config = Config(server=Server(workers=2, udp_port=3478, tcp_media_port=tcp_port, page="off"))
+    supervisor = Supervisor(config, Secrets((KEY,)), tmp_path)
+    plans = [supervisor._plan(index).config.server for index in range(2)]
+    assert [plan.udp_port for plan in plans] == [3478, 3479]
+    assert [plan.tcp_media_port for plan in plans] == of_workers
 
 
 async def test_without_a_key_it_says_so_and_the_key_is_never_said(tmp_path: Path) -> None:

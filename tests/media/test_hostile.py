@@ -376,8 +376,15 @@ async def test_a_flood_of_offers_ends_at_the_limit() -> None:
         bystander.undisturbed()
 
 
-@pytest.mark.parametrize("size", [1, 8])
-async def test_a_message_in_crumbs_ends_the_call_before_it_fills_the_memory(size: int) -> None:
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (0, "a message comes in too many pieces"),
+        (4, "an unordered message comes in too many pieces"),  # U
+        (5, "an unordered message comes in too many pieces"),  # U and E: ends that have no beginning
+    ],
+)
+async def test_a_message_in_crumbs_ends_the_call_before_it_fills_the_memory(flags: int, says: str) -> None:
     """Each chunk costs its object: a million of one byte are half a gigabyte."""
     async with Wire() as wire:
         bystander = Bystander(wire)
@@ -387,14 +394,14 @@ async def test_a_message_in_crumbs_ends_the_call_before_it_fills_the_memory(size
         assert peer.events is not None
         association = peer.events._association
         for number in range(2 * MAX_FRAGMENTS):
-            chunk = _crumb(association._local_tsn + number, size, first=number == 0)
+            chunk = _crumb(association._local_tsn + number, flags or 2 * (not number))
             peer.dtls.send(serialize_packet(5000, 5000, association._remote_verification_tag, chunk))
             wire.sent.clear()
             if peer.call.state == "closed":
                 break
             bounded(wire, peer, 2)
         await settle()
-        assert sink.states[-1] == ("closed", "a message comes in too many pieces")
+        assert sink.states[-1] == ("closed", says)
         bystander.step()
         bystander.undisturbed()
 
@@ -409,7 +416,7 @@ async def test_chunks_far_ahead_are_not_kept_without_end() -> None:
         association = peer.events._association
         largest = 0
         for number in range(3 * MAX_MISORDERED):
-            chunk = _crumb(association._local_tsn + 1 + 2 * number, 4, first=False)
+            chunk = _crumb(association._local_tsn + 1 + 2 * number, 0)
             peer.dtls.send(serialize_packet(5000, 5000, association._remote_verification_tag, chunk))
             largest = max([largest, *(len(data) for data, _ in wire.sent)])
             wire.sent.clear()
@@ -418,11 +425,11 @@ async def test_chunks_far_ahead_are_not_kept_without_end() -> None:
         assert largest <= 1200
 
 
-def _crumb(tsn: int, size: int, *, first: bool) -> DataChunk:
-    chunk = DataChunk(flags=2 if first else 0)
+def _crumb(tsn: int, flags: int) -> DataChunk:
+    chunk = DataChunk(flags=flags)
     chunk.tsn = tsn % (1 << 32)
     chunk.stream_id = 0
     chunk.stream_seq = 1
     chunk.protocol = 51
-    chunk.user_data = b"x" * size
+    chunk.user_data = b"x"
     return chunk

@@ -15,6 +15,7 @@ from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
 from aiortc.rtcsctptransport import (
     DATA_CHANNEL_OPEN,
     SCTP_DATA_LAST_FRAG,
+    SCTP_DATA_UNORDERED,
     WEBRTC_BINARY,
     WEBRTC_BINARY_EMPTY,
     WEBRTC_DCEP,
@@ -34,6 +35,8 @@ MAX_MISORDERED = 1024
 """Chunks kept that came before one that is missing; what comes further ahead must be repeated."""
 MAX_FRAGMENTS = 4096
 """Chunks kept for messages that are not whole: each costs its object, however short it is."""
+_MAX_UNORDERED = 512
+"""Likewise where order does not count: what is held is searched whole for every chunk."""
 _MAX_GAPS = 200  # told of in one acknowledgement, so that it fits a datagram; the rest is told later
 _MAX_DUPLICATES = 32  # likewise
 _MAX_CHANNELS = 16
@@ -126,6 +129,9 @@ class _Association(RTCSctpTransport):
             return
         if sum(len(stream.reassembly) for stream in self._inbound_streams.values()) >= MAX_FRAGMENTS:
             raise ChannelError("a message comes in too many pieces")
+        held = self._inbound_streams.get(chunk.stream_id)
+        if chunk.flags & SCTP_DATA_UNORDERED and held and len(held.reassembly) >= _MAX_UNORDERED:
+            raise ChannelError("an unordered message comes in too many pieces")
         if self._advertised_rwnd < len(chunk.user_data):
             raise ChannelError("a message is larger than announced")
         await super()._receive_data_chunk(chunk)
