@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy, Session
 
 _REPLAY_WINDOW = 1024
+_MAX_STREAMS = 64
+"""SSRCs that one peer may use in a call: libsrtp keeps the state of each for good."""
 
 
 class Profile(msgspec.Struct, frozen=True):
@@ -48,6 +52,7 @@ class Srtp:
         servers = material[key : 2 * key] + material[2 * key + salt : 2 * (key + salt)]
         self._out = _session(profile, clients if client else servers, Policy.SSRC_ANY_OUTBOUND)
         self._in = _session(profile, servers if client else clients, Policy.SSRC_ANY_INBOUND)
+        self._streams: set[bytes] = set()
 
     def protect(self, packet: bytes) -> bytes:
         return bytes(self._out.protect(packet))
@@ -56,17 +61,23 @@ class Srtp:
         return bytes(self._out.protect_rtcp(packet))
 
     def unprotect(self, packet: bytes) -> bytes | None:
-        """The plain RTP packet; None if it is forged, replayed or broken."""
-        try:
-            return bytes(self._in.unprotect(packet))
-        except (SrtpError, ValueError):  # ValueError: longer than libsrtp takes
-            return None
+        """The plain RTP packet; None if it is forged, replayed, broken, or of a stream too many."""
+        return self._opened(self._in.unprotect, packet, packet[8:12])
 
     def unprotect_rtcp(self, packet: bytes) -> bytes | None:
+        return self._opened(self._in.unprotect_rtcp, packet, packet[4:8])
+
+    def _opened(self, unprotect: Callable[[bytes], bytes], packet: bytes, ssrc: bytes) -> bytes | None:
+        known = ssrc in self._streams
+        if not known and len(self._streams) >= _MAX_STREAMS:
+            return None
         try:
-            return bytes(self._in.unprotect_rtcp(packet))
+            plain = bytes(unprotect(packet))
         except (SrtpError, ValueError):  # ValueError: longer than libsrtp takes
             return None
+        if not known:
+            self._streams.add(ssrc)
+        return plain
 
 
 def _session(profile: Profile, key: bytes, direction: int) -> Session:

@@ -26,7 +26,7 @@ _IDLE = 30.0  # s; a peer renews its consent at least every 15 (RFC 7675)
 _LINGER = 1.0  # s that a goodbye has to leave
 _SWEEP = 0.5  # s
 _SEND_BUFFER = 1 << 16
-_MAX_UNSENT = 4096  # bytes: a third of a second of sound; with more waiting, more would only come late
+_MAX_UNSENT = 4096  # bytes: half a second of sound; with more waiting, more would only come late
 _MAX_EVENTS = 1 << 18  # bytes of everything else; SCTP and ICE repeat what is dropped
 
 
