@@ -19,6 +19,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The most of a caller's uncommitted sound that is kept; the longest turn."""
     reject_echo: bool = True
     """Whether our own voice in the caller's microphone is told from speech (where playout is ours)."""
+    interrupt_after_ms: int = 0
+    """How long a caller must have spoken before an answer ends (ms); 0: as soon as they speak."""
     playout_ms: int = 5_000
     """Sound queued ahead of the caller's ear; beyond it the voice waits."""
     inbox_messages: int = 2_048

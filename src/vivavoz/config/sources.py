@@ -58,6 +58,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_TLS_CERT": ("tls", "cert"),
     "VIVAVOZ_TLS_KEY": ("tls", "key"),
     "VIVAVOZ_REJECT_ECHO": ("turn", "reject_echo"),
+    "VIVAVOZ_INTERRUPT_AFTER_MS": ("turn", "interrupt_after_ms"),
     "VIVAVOZ_DETERMINISTIC": ("testing", "deterministic"),
     "VIVAVOZ_EVENT_LOG": ("testing", "event_log"),
     "VIVAVOZ_TIME": ("testing", "time"),

@@ -146,6 +146,8 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     reject_echo: bool = True
     """Compare the caller's sound with what was played, and take our own voice for silence (WebRTC)."""
+    interrupt_after_ms: Annotated[int, Meta(ge=0, le=5_000)] = 0
+    """How long a caller must have spoken before an answer is interrupted; 0: as soon as they speak."""
 
 
 class Testing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -42,6 +42,7 @@ def audio_scored(state: State, out: Output, input: inputs.AudioScored) -> None:
             utterance.resume(state, out)
         case Heard.STOPPED:
             rules.speech_stopped(state, out, rule)
+    rules.interrupt_in_time(state, out, rule)
     _bound_turn(state, out, rule)
     utterance.forget(state)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from vivavoz.session import asking, images, transcripts, utterance
 from vivavoz.session.effects import FinishJob, Flush, Spend
 from vivavoz.session.entry import Entry
-from vivavoz.session.input_audio import to_ms
+from vivavoz.session.input_audio import to_ms, to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan, Stage
@@ -48,8 +48,9 @@ def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
     spoke = Spoke(item_id=out.ids.next("item"), start=start, fed=start)
     state.spoke, state.idle = spoke, None
     out.send(SpeechStarted, audio_start_ms=to_ms(start), item_id=spoke.item_id)
-    if rule.interrupt_response:
-        interrupt(state, out)
+    if rule.interrupt_response and (state.active is not None or state.playout.busy):
+        spoke.interrupts_at = state.turn.started + to_samples(state.settings.interrupt_after_ms)
+        interrupt_in_time(state, out, rule)
     if state.settings.plan == "cascade":
         task = transcripts.task(state)
         spoke.transcription = state.jobs.start(out, Kind.TRANSCRIBE, spoke.item_id, task)
@@ -165,6 +166,16 @@ def begin(state: State, out: Output, response: Response) -> None:
 
 
 # ------------------------------------------------------------------------------------- ending it
+
+
+def interrupt_in_time(state: State, out: Output, rule: TurnDetection) -> None:
+    """Once the caller has spoken for long enough, whatever was being said as they began ends."""
+    spoke = state.spoke
+    if spoke is None or spoke.interrupts_at is None or state.turn.voiced < spoke.interrupts_at:
+        return
+    spoke.interrupts_at = None
+    if rule.interrupt_response:
+        interrupt(state, out)
 
 
 def interrupt(state: State, out: Output) -> None:

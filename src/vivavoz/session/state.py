@@ -24,6 +24,7 @@ class Settings(Fixed, frozen=True):
     ``duration_s``: the longest a session may last, in seconds since its first step.
     ``expires_at``: the same moment in Unix seconds, as the client is told.
     ``input_ms``: the most of the caller's uncommitted sound that is kept.
+    ``interrupt_after_ms``: how much of a turn must have been speech before it interrupts an answer.
     ``reduces_noise``: whether what brings the caller's sound can take noise out of it.
     ``model_given``: False where nobody has named a model yet, so that the first update may.
     ``logprobs``: whether the recogniser can say how sure it is.
@@ -43,6 +44,7 @@ class Settings(Fixed, frozen=True):
     duration_s: float = 3_600.0
     expires_at: int = 0
     input_ms: int = 300_000
+    interrupt_after_ms: int = 0
     model_given: bool = True
     mcp: bool = True
     sees: bool = False
@@ -66,6 +68,8 @@ class Spoke(Data):
     """Up to where the job has heard."""
     transcription: int | None = None
     judge: int | None = None
+    interrupts_at: int | None = None
+    """An answer goes on until speech has reached this sample; None: it is not in the way."""
     failure: tuple[str, str] | None = None
     """Why the job gave up before the turn was over: code and message."""
 
