@@ -117,6 +117,14 @@ def test_what_was_played_long_ago_is_forgotten() -> None:
     assert guard.judge(0.8, 3.0) == 0.8
 
 
+def test_minutes_at_once_are_no_more_work_than_what_is_kept() -> None:
+    guard = EchoGuard()
+    guard.played((OURS[:FRAME] * 32_767).astype("<i2").tobytes(), 1.0)
+    guard.heard(bytes(48_000 * 300), 1.1)
+    assert sum(len(pcm) for pcm, _ in guard._near._waiting) < 48_000
+    assert guard.judge(0.8, 1.1, behind=24_000 * 200) == 0.8
+
+
 @settings(max_examples=20, deadline=None)
 @given(sizes=st.lists(st.integers(1, 3000), min_size=20, max_size=60))
 def test_how_the_microphone_is_cut_makes_no_difference(sizes: list[int]) -> None:

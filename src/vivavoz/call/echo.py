@@ -61,7 +61,7 @@ _CONFIDENT = 0.8
 _FIT = round(FIT * RATE)
 _JUDGED = round(JUDGED * RATE)
 _SEARCH = round((LONGEST_DELAY + EARLIEST) * RATE)
-_KEPT = _SEARCH + _FIT + RATE // 2
+_SPARE = RATE // 4
 _FFT = 5_760
 """Not below ``_FIT + _SEARCH + TAPS``; a product of small primes."""
 
@@ -79,26 +79,28 @@ _LOW_PASS = _low_pass()
 
 
 class _Track:
-    """The newest second of one direction at 8 kHz, with high frequencies raised, on a clock of its own: its
-    samples are contiguous, and only a gap of more than ``slack`` (s) moves them."""
+    """The newest ``keep`` samples of one direction at 8 kHz, with high frequencies raised, on a clock of its
+    own: they are contiguous, and only a gap of more than ``slack`` (s) moves them."""
 
-    def __init__(self, slack: float) -> None:
+    def __init__(self, keep: int, slack: float) -> None:
+        self._keep = keep
         self._slack = slack
         self._waiting: deque[tuple[bytes, float]] = deque()
-        self._waits = 0.0
-        self._kept: Samples = np.zeros(2 * _KEPT, np.float32)
-        self._fill = _KEPT
+        self._waits = 0
+        self._kept: Samples = np.zeros(2 * self._keep, np.float32)
+        self._fill = self._keep
         self._history: Samples = np.zeros(len(_LOW_PASS), np.float32)
         self.end = 0
         """When the last sample was over, in samples of the common clock."""
 
     def append(self, pcm: bytes, now: float) -> None:
         """Sound that was over at ``now``. It is only looked at when it is asked for."""
-        length = len(pcm) / _BYTES_PER_S
-        self._waiting.append((pcm, now - length))
-        self._waits += length
-        while self._waits > _KEPT / RATE and len(self._waiting) > 1:
-            self._waits -= len(self._waiting.popleft()[0]) / _BYTES_PER_S
+        most = self._keep * _FACTOR * 2
+        pcm = pcm[-most:]
+        self._waiting.append((pcm, now - len(pcm) / _BYTES_PER_S))
+        self._waits += len(pcm)
+        while self._waits > most:
+            self._waits -= len(self._waiting.popleft()[0])
 
     def catch_up(self) -> None:
         """Take what waits, in as few pieces as there are gaps."""
@@ -114,7 +116,7 @@ class _Track:
         if run:
             self._take(run, since)
         self._waiting.clear()
-        self._waits = 0.0
+        self._waits = 0
 
     def _take(self, pcm: bytearray, began: float) -> None:
         samples = np.frombuffer(pcm, dtype="<i2").astype(np.float32) / 32_768
@@ -126,16 +128,16 @@ class _Track:
         low = np.convolve(joined[: count * _FACTOR + len(_LOW_PASS)], _LOW_PASS, "valid")
         gap = round(began * RATE) - self.end
         if abs(gap) > self._slack * RATE:
-            self._push(np.zeros(min(max(gap, 0), _KEPT), np.float32))
+            self._push(np.zeros(min(max(gap, 0), self._keep), np.float32))
             self.end += gap
         self._push(np.diff(low[::_FACTOR]))
         self.end += count
 
     def _push(self, samples: Samples) -> None:
-        samples = samples[-_KEPT:]
+        samples = samples[-self._keep :]
         if self._fill + len(samples) > len(self._kept):
-            self._kept[:_KEPT] = self._kept[self._fill - _KEPT : self._fill]
-            self._fill = _KEPT
+            self._kept[: self._keep] = self._kept[self._fill - self._keep : self._fill]
+            self._fill = self._keep
         self._kept[self._fill : self._fill + len(samples)] = samples
         self._fill += len(samples)
 
@@ -143,7 +145,7 @@ class _Track:
         """From sample ``start`` of the clock; what is not known is silence."""
         out = np.zeros(count, np.float32)
         first = self._fill - (self.end - start)
-        low, high = max(first, self._fill - _KEPT), min(first + count, self._fill)
+        low, high = max(first, self._fill - self._keep), min(first + count, self._fill)
         if low < high:
             out[low - first : high - first] = self._kept[low:high]
         return out
@@ -153,8 +155,8 @@ class EchoGuard:
     """One call's. Costs nothing while our voice does not sound, and little unless somebody seems to speak."""
 
     def __init__(self) -> None:
-        self._far = _Track(0.03)
-        self._near = _Track(0.08)
+        self._far = _Track(_SEARCH + _FIT + _SPARE, 0.03)
+        self._near = _Track(_FIT + _SPARE, 0.08)
         self._until = -math.inf
         self._delay: int | None = None
         self._loudness = 0.0
@@ -233,8 +235,8 @@ class EchoGuard:
         far = self._far.slice(end - _FIT - delay - TAPS + _BEFORE + 1, _FIT + TAPS - 1)
         gram = _gram(far)
         gram[np.diag_indices(TAPS)] += _REGULAR * float(np.trace(gram)) / TAPS + 1e-9
-        filter = np.linalg.solve(gram, np.correlate(far, near, "valid"))
-        explained = np.convolve(far, filter[::-1], "valid")
+        taps = np.linalg.solve(gram, np.correlate(far, near, "valid"))
+        explained = np.convolve(far, taps[::-1], "valid")
         rest = near - explained
         whole = 1.0 - float(rest @ rest) / float(near @ near)
         echo, left = explained[-_JUDGED:], rest[-_JUDGED:]
