@@ -44,6 +44,7 @@ class Peer:
         self._heard = self._began = now
         self._probed = 0.0
         self._secured: float | None = None
+        self._forged = 0
         self._monitor: Callable[[bytes], None] | None = None
         self._dtls: Dtls
         self._audio: AudioStream
@@ -81,7 +82,9 @@ class Peer:
         return self.state != "closed" and (self._events is None or self._events.send(text))
 
     def stats(self) -> CallStats:
-        return self._audio.stats(self._events.buffered if self._events is not None else 0)
+        stats = self._audio.stats(self._events.buffered if self._events is not None else 0)
+        stats.packets_discarded += self._forged
+        return stats
 
     def close(self, reason: str) -> None:
         if self.state == "closed":
@@ -129,6 +132,8 @@ class Peer:
 
     def _dtls_datagram(self, data: bytes, now: float) -> None:
         packets = self._dtls.receive(data)
+        if self._secured is not None and not packets and not self._dtls.closed:
+            self._forged += 1  # or repeated
         if self._secured is None and self._dtls.srtp is not None:
             self._secured = self._heard = now
             self._audio.start(self._dtls.srtp, now)

@@ -48,6 +48,7 @@ class CallStats(msgspec.Struct, kw_only=True):
     packets_received: int = 0
     packets_lost: int = 0
     packets_discarded: int = 0
+    """Forged, repeated, broken, too late or too many, or of a format that was not agreed."""
     packets_sent: int = 0
     frames_concealed: int = 0
     jitter_ms: float = 0.0
