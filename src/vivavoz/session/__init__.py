@@ -17,6 +17,7 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``conversation.py``    the items and what may be done to them
 ``plan.py``            what a response is to be
 ``asking.py``          what a model is asked for it
+``foresight.py``       what it will be asked if the caller says no more
 ``response.py``        one response, as a stack of open brackets
 ``outgoing.py``        how what it puts out becomes events
 ``outputs.py``         what a response puts out: messages, function calls, calls of MCP tools
@@ -28,6 +29,8 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``mcp.py``             listing their tools, approvals, and what calls return
 ``playout.py``         what was played of what was said (transports whose playout is the server's)
 ``transcripts.py``     what the caller said: for the model always, for the client where asked
-``inputs.py``          the inputs        ``effects.py``  the effects       ``ids.py``  names
+``state.py``           everything that is remembered, and what the operator has decided
+``jobs.py``            the work that engines do    ``output.py``   where effects are collected
+``inputs.py``          the inputs                  ``effects.py``  the effects    ``ids.py``  names
 =====================  ==========================================================================
 """
