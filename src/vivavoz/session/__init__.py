@@ -24,6 +24,7 @@ There is no clock, network, thread, task, random or log in here. Where to look:
 ``tools.py``           what MCP servers offer, and what of it a response may use
 ``pieces.py``          the conversation as a model would get it, and what each piece costs
 ``context.py``         what of it a model is given: truncation
+``failures.py``        why responses fail, and whose fault that is
 ``usage.py``           what a response has cost
 ``images.py``          pictures in items
 ``mcp.py``             listing their tools, approvals, and what calls return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vivavoz.session import context
 from vivavoz.session.effects import Converse, Count, Reply, Synthesize, Task
+from vivavoz.session.failures import TOO_LONG
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan
@@ -12,8 +13,6 @@ from vivavoz.session.state import State
 from vivavoz.session.tools import Target, key_of, mcp_tools, offer
 from vivavoz.wire.base import replace
 from vivavoz.wire.options import effort_of, voice_name
-
-TOO_LONG = "context_length_exceeded"
 
 
 def plan_of(state: State) -> Plan:

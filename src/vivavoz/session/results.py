@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from vivavoz.session import asking, context, inputs, listening, mcp, rules
+from vivavoz.session import context, inputs, listening, mcp, rules
+from vivavoz.session.failures import TOO_LONG
 from vivavoz.session.jobs import Job, Kind
 from vivavoz.session.output import Output
 from vivavoz.session.response import Response
@@ -121,7 +122,7 @@ def job_failed(state: State, out: Output, input: inputs.JobFailed) -> None:
     if job.kind is Kind.JUDGE and state.spoke is not None:
         state.spoke.judge = None
     elif (response := state.response_of(job)) is not None:
-        if job.kind is Kind.REPLY and input.code == asking.TOO_LONG and rules.shorten(state, out, response):
+        if job.kind is Kind.REPLY and input.code == TOO_LONG and rules.shorten(state, out, response):
             return
         rules.fail(state, out, response, input.code, input.message)
 

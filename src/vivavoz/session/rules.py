@@ -9,6 +9,7 @@ from __future__ import annotations
 from vivavoz.session import asking, images, transcripts, utterance
 from vivavoz.session.effects import FinishJob, Flush, Spend
 from vivavoz.session.entry import Entry
+from vivavoz.session.failures import RATE_LIMIT, failed
 from vivavoz.session.input_audio import to_ms, to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
@@ -19,7 +20,7 @@ from vivavoz.session.turn import padding_samples
 from vivavoz.session.usage import usage_of
 from vivavoz.wire.items import AnyItem, InputAudio, Message
 from vivavoz.wire.options import ServerVad, TurnDetection
-from vivavoz.wire.responses import ResponseError, ResponseStatus, StatusDetails
+from vivavoz.wire.responses import ResponseStatus, StatusDetails
 from vivavoz.wire.server_events import (
     ConversationItemAdded,
     ConversationItemDone,
@@ -196,15 +197,9 @@ def cancel(state: State, out: Output, response: Response, reason: str) -> None:
 MAX_SHORTENED = 8
 """How often one reply is asked for again, with less of the conversation."""
 
-RATE_LIMIT = "rate_limit_exceeded"
-
-ERROR_TYPES = {RATE_LIMIT: "rate_limit_error", asking.TOO_LONG: "invalid_request_error"}
-"""Whose fault a failed response was, where it was not the server's."""
-
 
 def fail(state: State, out: Output, response: Response, code: str, message: str) -> None:
-    error = ResponseError(type=ERROR_TYPES.get(code, "server_error"), code=code, message=message)
-    end(state, out, response, "failed", StatusDetails(type="failed", error=error))
+    end(state, out, response, "failed", failed(code, message))
 
 
 def shorten(state: State, out: Output, response: Response) -> bool:
