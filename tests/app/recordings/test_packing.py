@@ -217,9 +217,7 @@ def test_a_long_call_is_packed_in_little_memory(tmp_path: Path) -> None:
 
 def test_what_was_told_again_after_a_restart_is_there_once(tmp_path: Path) -> None:
     folder = recorded(tmp_path, ended=False)
-    told = (
-        b'{"at":%.1f,"sender":"server","event":{"type":"error","event_id":"%b","error":{}}}\n'
-    )
+    told = b'{"at":%.1f,"sender":"server","event":{"type":"error","event_id":"%b","error":{}}}\n'
     mine = b'{"at":%.1f,"sender":"console","event":{"type":"response.create","event_id":"one"}}\n' % START
     with (folder / "events.jsonl").open("ab") as file:
         file.write(told % (START, b"one") + told % (START + 1, b"two") + mine)
