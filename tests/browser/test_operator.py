@@ -157,3 +157,43 @@ def test_a_call_is_steered_hung_up_and_played_back(recording_service: Running, s
         )
         assert min(loud) > 0.05, loud
         expect(at(operator).locator(ROWS).first).to_be_visible()
+
+
+TOOLS = '''
+"""What the desk's profile lets a model ask."""
+
+
+def opening_hours(day: str = "today") -> str:
+    """When the shop is open. day: a day of the week."""
+    return f"{day}: nine to five"
+'''
+PROFILES = """
+[profiles.default]
+tools = ["desk_tools:opening_hours"]
+session.instructions = "Nobody but the service may read this."
+"""
+
+
+def test_a_tool_of_the_server_answers_behind_the_filter(folder: Path, quiet: Path) -> None:
+    (folder / "desk_tools.py").write_text(TOOLS)
+    (folder / "profiles.toml").write_text(PROFILES)
+    environment = {
+        "PYTHONPATH": str(folder),
+        "VIVAVOZ_APP_PROFILES": str(folder / "profiles.toml"),
+        "VIVAVOZ_STATE_DIR": str(folder / "tools-state"),
+    }
+    with vivavoz(folder, environment=environment) as service, chromium(quiet) as browser:
+        expect.set_options(timeout=20_000)
+        page = browser.new_page(locale="en-GB", viewport={"width": 1500, "height": 900})
+        start(page, service.url, "token")
+        expect(page.locator("#state")).to_have_text("Listening")
+        page.get_by_role("button", name="Inspect").click()
+        expect(at(page).locator(".observer-state")).to_have_text("Observer attached")
+        page.get_by_label("Type a line").fill("Ask opening_hours, please.")
+        page.keyboard.press("Enter")
+        expect(page.locator(THEM).last).to_have_text("The result is: today: nine to five")
+        # The call of the tool went past the browser.
+        at(page).get_by_label("Search events").fill('"response.function_call_arguments.done"')
+        expect(rows(page, "response.function_call_arguments.done")).to_have_attribute(
+            "data-where", "observer"
+        )
