@@ -36,10 +36,15 @@ async def until_gone(pid: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("blow", "code"), [(signal.SIGKILL, "engine_unavailable"), (signal.SIGSTOP, "engine_stalled")]
+    ("blow", "codes"),
+    [
+        (signal.SIGKILL, {"engine_unavailable"}),
+        # Where the supervisor is the first to notice, it kills the process before this client does.
+        (signal.SIGSTOP, {"engine_stalled", "engine_unavailable"}),
+    ],
 )
 async def test_a_killed_or_stopped_process_fails_its_job_by_name_and_the_next_one_works(
-    start: Start, blow: signal.Signals, code: str
+    start: Start, blow: signal.Signals, codes: set[str]
 ) -> None:
     supervisor, clients = await start(toy_spec("a"), toy_spec("b"))
     a, b = clients["a"], clients["b"]
@@ -55,7 +60,7 @@ async def test_a_killed_or_stopped_process_fails_its_job_by_name_and_the_next_on
         async with asyncio.timeout(10):
             with pytest.raises(EngineError) as failed:
                 await anext(struck)
-        assert failed.value.code == code
+        assert failed.value.code in codes
         assert [data[1] async for data in other][-1] == "999"
     assert int(await told(a, "pid")) != pid
     await until_gone(pid)
