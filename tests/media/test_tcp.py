@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 
 import pytest
@@ -292,3 +293,24 @@ async def test_stopping_ends_the_connections() -> None:
     assert sink.states[-1] == ("closed", "the service is stopping")
     await link.__aexit__(None, None, None)
     assert engine.tcp_port == 0
+
+
+async def test_a_call_ends_although_its_connection_was_reset(
+    engine: LeanEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reset(transport: object) -> None:
+        raise OSError(errno.ENOTCONN, "not connected")
+
+    sink = RecordingSink()
+    peer = SocketPeer(engine, sink)
+    async with over_tcp(peer):
+        await peer.connected()
+        await sink.wait_for(lambda: sink.state == "connected")
+        (connection,) = engine._tcp._connections.values()
+        monkeypatch.setattr(type(connection.transport), "write_eof", reset)
+        (call,) = engine._addresses
+        call.close("over")
+        await sink.wait_for(lambda: sink.state == "closed")
+        await until_gone(engine)
+        assert engine.calls == 0
+        assert not engine._by_address

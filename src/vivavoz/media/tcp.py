@@ -94,7 +94,11 @@ class Connection(asyncio.BufferedProtocol):
         socket closed on unread bytes takes back what it sent."""
         if self.open:
             self._leaving = True
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:
+                # The peer has reset it already: there is nobody to say it to.
+                self.transport.abort()
 
     def send(self, data: bytes) -> bool:
         """Now, or as the peer reads; False: dropped, since too much waits already."""

@@ -148,14 +148,17 @@ async def test_more_input_than_the_engine_takes_fails_the_job(start: Start) -> N
         assert await anext(stream)
         # Unread results stop the engine; its input piles up to the limit.
         with pytest.raises(EngineError) as failed:
-            await asyncio.wait_for(_never_acknowledge(clients["toy"]), 30)
+            await asyncio.wait_for(_never_acknowledge(clients["toy"], stream), 30)
         assert failed.value.code == "engine_busy"
 
 
-async def _never_acknowledge(client: Any) -> None:
-    (job,) = client._jobs.values()
-    while True:
-        await job.next()
+async def _never_acknowledge(client: Any, stream: AsyncIterator[Any]) -> None:
+    for job in list(client._jobs.values()):
+        while True:
+            await job.next()
+    # It has failed already, and what it left to read ends with its failure.
+    async for _ in stream:
+        pass
 
 
 async def test_the_givers_failure_is_the_jobs(start: Start) -> None:
