@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.server.fakes import ANSWER, KEY, OFFER, FakeCall, FakeCalls, Running,
 from tests.waiting import until
 from vivavoz.cluster.directory import Elsewhere, WorkerDirectory
 from vivavoz.cluster.relay import RELAYED, relay_http
+from vivavoz.config import Config, Limits
 
 AUTH = {"Authorization": f"Bearer {KEY}"}
 
@@ -122,6 +124,17 @@ async def test_the_owners_refusal_is_the_answer(tmp_path: Path) -> None:
         assert raised.value.status == 404
 
 
+async def test_the_owner_has_no_place_for_another_observer(tmp_path: Path) -> None:
+    config = Config(default_engines="scripted", limits=Limits(sidebands=1))
+    async with two_workers(tmp_path, config=config) as (wrong, owner):
+        call = await a_call(owner)
+        url = f"{wrong.url}/v1/realtime?call_id={call.id}"
+        async with wrong.http.ws_connect(url, headers=AUTH):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as raised:
+                await wrong.http.ws_connect(url, headers=AUTH)
+            assert raised.value.status == 429
+
+
 async def test_being_relayed_gives_no_rights(tmp_path: Path) -> None:
     async with two_workers(tmp_path) as (wrong, owner):
         call = await a_call(owner)
@@ -193,7 +206,7 @@ async def in_front_of(
     await web.UnixSite(runner, str(folder / "behind.sock")).start()
 
     async def relay(request: web.Request) -> web.StreamResponse:
-        return await relay_http(request, folder / "behind.sock")
+        return await relay_http(request, folder / "behind.sock", await request.read())
 
     front.router.add_route("*", "/{path:.*}", relay)
     try:
@@ -233,6 +246,18 @@ async def test_the_answer_to_a_head_says_how_long_it_would_be(tmp_path: Path, si
             assert await got.read() == b""
         async with client.get("/sound") as got:
             assert len(await got.read()) == size
+
+
+async def test_a_packed_body_arrives_as_what_it_says(tmp_path: Path) -> None:
+    """The server that relays has unpacked it."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=await request.read())
+
+    async with in_front_of(answer, tmp_path) as client:
+        packed = gzip.compress(b'{"call_id": "rtc_1"}')
+        async with client.post("/", data=packed, headers={"Content-Encoding": "gzip"}) as got:
+            assert (got.status, await got.read()) == (200, b'{"call_id": "rtc_1"}')
 
 
 async def test_half_an_answer_is_no_answer(tmp_path: Path) -> None:

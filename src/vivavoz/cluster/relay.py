@@ -47,10 +47,9 @@ def was_relayed(request: web.Request) -> bool:
     return RELAYED in request.headers
 
 
-async def relay_http(request: web.Request, socket: Path) -> web.StreamResponse:
-    """Send a (small) request on to the owner and bring its answer back, a long one piece by piece. Raises
-    OwnerUnreachable."""
-    body = await request.read()
+async def relay_http(request: web.Request, socket: Path, body: bytes = b"") -> web.StreamResponse:
+    """Send a (small) request on to the owner and bring its answer back, a long one piece by piece. ``body``:
+    the request's, which the caller has read within its bounds. Raises OwnerUnreachable."""
     async with _session(socket) as session:
         try:
             answer = await session.request(
@@ -107,7 +106,7 @@ async def relay_websocket(
                 )
         except aiohttp.WSServerHandshakeError as error:
             # The body of a refused handshake is not to be had here; ask again, without an upgrade.
-            if error.status in (401, 403, 404, 429, 503):
+            if error.status < 500 or error.status == 503:
                 return await relay_http(request, socket)
             raise OwnerUnreachable from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -161,6 +160,8 @@ def _headers(request: web.Request) -> CIMultiDict[str]:
     headers = CIMultiDict(
         (name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP
     )
+    # What came packed was unpacked when it was read.
+    headers.popall("Content-Encoding", None)
     headers[RELAYED] = "1"
     # Appended as proxies do: what a client itself wrote there stands before it.
     headers["X-Forwarded-For"] = ", ".join(

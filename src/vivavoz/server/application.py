@@ -9,7 +9,9 @@ from aiohttp import web
 
 from vivavoz.cluster.relay import OwnerUnreachable, relay_http, relay_websocket
 from vivavoz.server.auth import subprotocols
+from vivavoz.server.bodies import read_body
 from vivavoz.server.errors import unavailable
+from vivavoz.server.service import SERVICE
 
 PATHS = ("/token", "/connect", "/api/{path:.*}", "/login/{path:.*}")
 _MAX_MESSAGE_BYTES = 4 * 2**20
@@ -23,9 +25,10 @@ def application_routes(socket: Path, *, page: bool) -> Iterator[web.RouteDef]:
 
     async def relay(request: web.Request) -> web.StreamResponse:
         try:
-            if request.headers.get("Upgrade", "").lower() == "websocket":
+            if request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket":
                 return await relay_websocket(request, socket, _websocket(request), _MAX_MESSAGE_BYTES)
-            return await relay_http(request, socket)
+            body = await read_body(request, request.app[SERVICE].config.limits.body_bytes)
+            return await relay_http(request, socket, body)
         except OwnerUnreachable:
             raise unavailable(
                 "The application is starting. Try again in a moment.",

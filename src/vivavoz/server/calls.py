@@ -10,7 +10,7 @@ from aiohttp import web
 from vivavoz.cluster.directory import Elsewhere, Place
 from vivavoz.cluster.relay import OwnerUnreachable, relay_http, was_relayed
 from vivavoz.media.ports import MediaError
-from vivavoz.server.bodies import read_offer
+from vivavoz.server.bodies import read_body, read_offer
 from vivavoz.server.dialects import dialect_of
 from vivavoz.server.errors import ApiError, call_not_found, unavailable
 from vivavoz.server.granting import grant_of, one_call
@@ -43,7 +43,8 @@ async def relayed(request: web.Request) -> web.StreamResponse | None:
     if not isinstance(place, Elsewhere) or was_relayed(request):
         return None
     try:
-        return await relay_http(request, place.socket)
+        body = await read_body(request, service.config.limits.body_bytes)
+        return await relay_http(request, place.socket, body)
     except OwnerUnreachable:
         raise owner_unreachable() from None
 

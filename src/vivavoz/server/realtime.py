@@ -59,7 +59,6 @@ async def _sideband(request: web.Request, call_id: str) -> web.StreamResponse:
             )
         except OwnerUnreachable:
             raise owner_unreachable() from None
-    require_upgrade(request)
     limit = service.config.limits.sidebands
     if service.sidebands[call_id] >= limit:
         raise ApiError(
@@ -68,6 +67,8 @@ async def _sideband(request: web.Request, call_id: str) -> web.StreamResponse:
             code="too_many_sidebands",
             type="rate_limit_error",
         )
+    # Last: a worker that was refused asks again without an upgrade, to be told why.
+    require_upgrade(request)
     service.sidebands[call_id] += 1
     try:
         websocket = await upgrade(request, service.config.limits)
