@@ -158,6 +158,9 @@ async def test_a_user_logs_in_talks_and_logs_out(here: Setting) -> None:
     assert await here.who() == {"name": "ann@example.com", "operator": True}
     async with here.http.get(f"{here.url}/token") as answer:
         assert answer.status == 200
+    # No other page ends it.
+    async with here.http.post(f"{here.url}/login/end", headers={"Origin": "https://evil.example"}) as answer:
+        assert (answer.status, "Set-Cookie" in answer.headers) == (403, False)
     async with here.http.post(f"{here.url}/login/end") as answer:
         assert answer.status == 204
     assert await here.who() is None

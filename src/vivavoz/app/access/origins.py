@@ -11,8 +11,8 @@ from aiohttp.typedefs import Handler
 
 from vivavoz.app.errors import AppError
 
-_GUARDED = ("/token", "/connect", "/api/")
-"""Not the page's files: a link from elsewhere may lead to it."""
+_GUARDED = ("/token", "/connect", "/api/", "/login/end")
+"""Not the page's files, nor where a login begins and comes back to: a link from elsewhere may lead there."""
 
 _ALLOWED = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
