@@ -7,10 +7,10 @@ import asyncio
 from aiohttp import BodyPartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from vivavoz.app.bodies import BODY_S
 from vivavoz.app.errors import AppError
 
 SDP_BYTES = 64 * 1024
-BODY_S = 10.0
 _MAX_PARTS = 8
 _MAX_BODY = 2 * SDP_BYTES
 

@@ -15,14 +15,16 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from tests.app.observer.calls import info
-from tests.app.observer.service import OURS, Call
+from tests.app.observer.service import HOSTED, OURS, Call
 from tests.app.observer.test_observing import ITEM, SAID, World, attached, started, world
 from tests.waiting import until
+from vivavoz.app import bodies
 from vivavoz.app.errors import AppError, json_errors
 from vivavoz.app.observer import routes as module
 from vivavoz.app.observer.observers import Observers
 from vivavoz.app.observer.ports import CallInfo
 from vivavoz.app.observer.routes import Routes
+from vivavoz.app.upstream.port import Abilities
 
 GREETING = {"type": "response.create", "response": {"instructions": "Greet."}}
 
@@ -64,13 +66,15 @@ class Desk:
 
 
 @pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
+async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Desk]:
+    abilities: Abilities = getattr(request, "param", OURS)
+
     def adopting(call_id: str, profile: str | None, user: str) -> CallInfo:
         if profile not in (None, "default"):
             raise AppError(404, "There is no such profile.", "profile_not_found", "profile")
         return info(call_id, user=user, origin="adopted")
 
-    async with world(OURS) as told, told.running() as observers:
+    async with world(abilities) as told, told.running() as observers:
         app = web.Application(middlewares=[json_errors])
         app.add_routes(Routes(observers, Users(), adopting).routes())
         client = TestClient(TestServer(app), headers={"Authorization": "Bearer key"})
@@ -213,6 +217,39 @@ async def test_a_call_is_adopted(desk: Desk) -> None:
         assert (await desk.post("/api/calls", body))[1]["error"]["code"] == code
 
 
+async def test_where_the_service_says_whose_calls_are_whose_no_caller_does(desk: Desk) -> None:
+    """Else a caller would have its call observed, recorded and counted as it likes."""
+    desk.told.service.call("rtc_7")
+    headers = {"Authorization": "Bearer caller"}
+    async with desk.http.post("/api/calls", json={"call_id": "rtc_7"}, headers=headers) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (404, "call_id_not_found")
+    body = {"call_id": desk.call.id}
+    async with desk.http.post("/api/calls", json=body, headers=headers) as answer:
+        assert (answer.status, await answer.json()) == (201, {"id": desk.call.id})
+    assert desk.observers.get(desk.call.id).state.user != "carl"
+
+
+@pytest.mark.parametrize("path", ["/api/calls", "/api/calls/rtc_1/events"])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    path: str, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bodies, "BODY_S", 0.05)
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5), desk.http.post(path, data=slow()) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (408, "request_timeout")
+
+
+async def test_a_body_that_is_not_what_it_says_is_refused(desk: Desk) -> None:
+    headers = {"Content-Encoding": "gzip"}
+    async with desk.http.post("/api/calls", data=b'{"call_id": "rtc_1"}', headers=headers) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (400, "invalid_body")
+
+
+@pytest.mark.parametrize("desk", [HOSTED], indirect=True)
 async def test_a_caller_names_its_own_call_and_is_told_nothing_of_it(desk: Desk) -> None:
     desk.told.service.call("rtc_7")
     headers = {"Authorization": "Bearer caller"}

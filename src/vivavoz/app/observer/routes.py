@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from vivavoz.app.bodies import read_body
 from vivavoz.app.errors import AppError
 from vivavoz.app.observer.observer import Observer
 from vivavoz.app.observer.observers import Observers
@@ -58,6 +59,7 @@ class Routes:
         self._looking = 0
         self._adopting = adopting
         self._strict = observers.keeping.upstream.abilities.roles
+        self._listed = observers.keeping.upstream.abilities.lists_calls
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -79,12 +81,15 @@ class Routes:
 
     async def adopt(self, request: web.Request) -> web.Response:
         """Also for callers: of a call that began with a token, a hosted service tells nobody but its browser.
-        Only who knows the id can name it, and it is told nothing of the call."""
+        Only who knows the id can name it, and it is told nothing of the call. Where the service lists its
+        calls it says itself whose they are, and under which profile: callers make no call theirs there."""
         user = self._users.identify(request)
         try:
-            asked = msgspec.json.decode(await request.read(), type=_Adopt)
+            asked = msgspec.json.decode(await read_body(request), type=_Adopt)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise AppError(400, f"Expected {{call_id, profile?}}: {error}", "invalid_value") from None
+        if self._listed and not user.operator:
+            return _json(msgspec.json.encode({"id": self._observers.get(asked.call_id).info.call_id}), 201)
         if self._looking >= MAX_ADOPTING:
             raise AppError(429, "Too many calls are being looked for.", "rate_limit_exceeded", None, 1.0)
         self._looking += 1
@@ -102,7 +107,7 @@ class Routes:
 
     async def events(self, request: web.Request) -> web.Response:
         observer = self._observer(request)
-        event_id = observer.send(checked(await request.read(), strict=self._strict))
+        event_id = observer.send(checked(await read_body(request), strict=self._strict))
         return _json(msgspec.json.encode({"event_id": event_id}), 202)
 
     async def hangup(self, request: web.Request) -> web.Response:
