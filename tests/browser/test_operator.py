@@ -26,13 +26,12 @@ repeat = 12
 """
 
 
-@pytest.fixture(scope="module")
-def recording_service(folder: Path) -> Iterator[Running]:
-    script = folder / "recorded.toml"
+@pytest.fixture
+def recording_service(tmp_path: Path) -> Iterator[Running]:
+    script = tmp_path / "recorded.toml"
     script.write_text(SCRIPT)
-    state = {"VIVAVOZ_STATE_DIR": str(folder / "recorded-state")}
     settings = {"VIVAVOZ_APP_RECORDINGS_ENABLED": "true", "VIVAVOZ_APP_RECORDINGS_NOTICE": NOTICE}
-    with vivavoz(folder, script=script, environment={**settings, **state}) as running:
+    with vivavoz(tmp_path, script=script, environment=settings) as running:
         yield running
 
 
@@ -98,11 +97,14 @@ def test_a_call_behind_the_filter_is_watched_and_measured(service: Running, quie
         service.wait_for_calls(0)
 
 
-def test_a_call_is_steered_hung_up_and_played_back(recording_service: Running, speaker: Path) -> None:
+@pytest.mark.parametrize("way", ["token", "connect"])
+def test_a_call_is_steered_hung_up_and_played_back(
+    recording_service: Running, speaker: Path, way: str
+) -> None:
     with chromium(speaker) as browser:
         expect.set_options(timeout=20_000)
         caller = browser.new_page(locale="en-GB")
-        start(caller, recording_service.url, "token")
+        start(caller, recording_service.url, way)
         expect(caller.locator("#consent")).to_have_text(NOTICE)
         expect(caller.locator(YOU).first).to_have_text("Tell me a long story.")
         wait_for_sound(caller, 0.001)
