@@ -8,110 +8,38 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-import msgspec
-
 from vivavoz.call.alarm import Alarm
+from vivavoz.call.connections import Connections, Handle
 from vivavoz.call.core import Core
 from vivavoz.call.hearing import Hearing
 from vivavoz.call.inbox import Inbox, Message, Sound, Waiting
+from vivavoz.call.incoming import Incoming, RealtimeIncoming, sound_of, with_sound
 from vivavoz.call.jobs import JobRunner
 from vivavoz.call.loudspeaker import Loudspeaker
 from vivavoz.call.noise import NoiseReducer
 from vivavoz.call.observers import Observers
 from vivavoz.call.preparing import Preparing
-from vivavoz.call.privacy import Privacy
-from vivavoz.call.prompts import Prompts
 from vivavoz.call.rates import TokenRate
 from vivavoz.call.remote_tools import RemoteTools
-from vivavoz.call.rights import EVERYTHING, GrantedRights, Rights, RoleRights
+from vivavoz.call.rights import EVERYTHING, GrantedRights
 from vivavoz.call.settings import CallSettings
-from vivavoz.call.sound import InputDecoder
 from vivavoz.call.tap import Tap
 from vivavoz.call.trace import TraceWriter
 from vivavoz.call.watching import StageWatch
 from vivavoz.engines.ports import Engines
-from vivavoz.media.ports import Played
 from vivavoz.session import effects
 from vivavoz.session.effects import Effect
-from vivavoz.session.inputs import (
-    Attached,
-    AudioReceived,
-    Flushed,
-    Input,
-    ItemPlayed,
-    JobFailed,
-    PlaybackEnded,
-    PlaybackStarted,
-    Received,
-    Refused,
-    Spent,
-    TimePassed,
-)
-from vivavoz.session.translation.inputs import AnyInput, Asked
+from vivavoz.session.inputs import AudioReceived, Flushed, Input, ItemPlayed, JobFailed, Spent, TimePassed
+from vivavoz.session.translation.inputs import AnyInput
 from vivavoz.transports.port import Attachment, ObserverTransport, Transport
-from vivavoz.wire.client_events import InputAudioBufferAppend
-from vivavoz.wire.codec import decode_client_event
-from vivavoz.wire.errors import ProtocolError
 from vivavoz.wire.extensions import Observing
 from vivavoz.wire.grants import Grant
-from vivavoz.wire.options import SessionOptions
 from vivavoz.wire.rest import CallEntry
-from vivavoz.wire.server_events import OutputAudioDelta
-from vivavoz.wire.translation import (
-    SPOKEN_TAG,
-    AnyServerEvent,
-    TranslatedAudioDelta,
-    TranslationAudioAppend,
-)
 
 log = logging.getLogger("vivavoz.call")
 
-_SOUND = (InputAudioBufferAppend, TranslationAudioAppend)
-
 CLOSE_NORMAL = 1000
 CLOSE_INTERNAL_ERROR = 1011
-CLOSE_TRY_AGAIN = 1013
-
-
-class Handle:
-    """One transport's handle on its call."""
-
-    def __init__(self, call: Call, transport: Transport, name: str, rights: Rights) -> None:
-        self.transport = transport
-        self.name = name
-        self._rights = rights
-        self._call = call
-        self._gone = False
-
-    @property
-    def call_id(self) -> str:
-        return self._call.id
-
-    def ready(self) -> None:
-        self._call.tell(Attached(sender=self.name, kind=self.transport.kind))
-
-    def received(self, data: str | bytes) -> None:
-        if not self._gone and not self._call.inbox.put(Message(self.name, data, self._rights)):
-            self.transport.close(CLOSE_TRY_AGAIN, "Too many events are waiting to be handled.")
-
-    def refused(self, error: ProtocolError) -> None:
-        if not self._gone and not self._call.inbox.put(refusal(error, self.name)):
-            self.transport.close(CLOSE_TRY_AGAIN, "Too many events are waiting to be handled.")
-
-    def audio(self, pcm: bytes) -> None:
-        if not self._gone and not self._call.inbox.put(Sound(pcm)):
-            self.transport.close(CLOSE_TRY_AGAIN, "Too much sound is waiting to be handled.")
-
-    def playing(self, tag: str) -> None:
-        self._call.tell(PlaybackStarted(item_id=tag))
-
-    def played(self, played: Played) -> None:
-        self._call.tell(PlaybackEnded(item_id=played.tag))
-
-    def lost(self, reason: str) -> None:
-        if not self._gone:
-            self._gone = True
-            self._call.detached(self, reason)
 
 
 class Call:
@@ -124,15 +52,17 @@ class Call:
         session: Core,
         engines: Engines,
         settings: CallSettings,
+        *,
+        incoming: Incoming | None = None,
         trace: TraceWriter | None = None,
         tap: Tap | None = None,
         tools: RemoteTools | None = None,
-        prompts: Prompts | None = None,
         grant: Grant | None = None,
         changed: Callable[[], None] = lambda: None,
         rate: TokenRate | None = None,
     ) -> None:
-        """``changed`` is told when what :meth:`entry` says has changed. ``rate``: the tokens it may use."""
+        """``incoming``: what this kind of session is told. ``changed`` is told when what :meth:`entry` says
+        has changed. ``rate``: the tokens it may use."""
         self.id = call_id
         self.session_id = session.id
         self.conversation_id = session.conversation_id
@@ -141,28 +71,24 @@ class Call:
         self.stages = StageWatch()
         self._clock: Callable[[], float] = asyncio.get_running_loop().time
         self._loudspeaker = Loudspeaker()
-        self.observers = Observers(
+        self._observers = Observers(
             settings.replay_bytes, self.stages, self._loudspeaker, self._clock, self._clock()
         )
+        rights = GrantedRights(grant) if grant is not None else EVERYTHING
+        self._connections = Connections(self._observers, self._loudspeaker, rights, tap)
         self._session = session
         self._engines = engines
         self._settings = settings
         self._trace = trace
         self._tap = tap
         self._tools = tools or RemoteTools()
-        self._prompts = prompts or Prompts()
+        self._incoming = incoming or RealtimeIncoming(tools=self._tools)
         self._hearing = Hearing(engines.vad, self._clock)
-        self._decoder = InputDecoder()
         self._noise = NoiseReducer()
-        self._attached: dict[str, Handle] = {}
-        self._count = 0
         self._grant = grant
-        self._privacy = Privacy()
-        self._rights: Rights = GrantedRights(grant) if grant is not None else EVERYTHING
         self._changed = changed
         self._rate = rate
         self._began = time.time()
-        self._main: Handle | None = None
         self._over: tuple[int, str] | None = None
         self._alarm = Alarm(self._time_is_up)
         self._stop = asyncio.Event()
@@ -174,40 +100,34 @@ class Call:
     def attach(self, transport: Transport) -> Attachment:
         """Join the client's connection to the call, or an observer that asks for nothing. One that comes too
         late is closed at once."""
-        attached = self._attach(transport, EVERYTHING if transport.kind == "sideband" else self._rights)
-        if attached is self._main:
-            self.observers.client_joined(attached.name, transport)
-            if transport.kind == "webrtc" and self._settings.reject_echo:
-                self._loudspeaker.listen("echo", self._hearing.reject_echo())
-            self._loudspeaker.join(transport)
+        handle = self._connections.handle(self, transport)
+        if self._too_late(transport):
+            return handle
+        if transport.kind == "webrtc" and self._settings.reject_echo:
+            self._loudspeaker.listen("echo", self._hearing.reject_echo())
+        self._connections.join(handle)
+        if handle is self._connections.client:
             self._changed()
-            if self._tap is not None:
-                self._tap.attached(transport)
-        return attached
+        return handle
 
     def observe(self, transport: ObserverTransport, wants: Observing) -> Attachment:
         """Join an observer's connection to the call."""
-        attached = self._attach(transport, RoleRights(wants.role, hides=wants.hides))
-        if attached.name in self._attached:
-            self.observers.joined(attached.name, transport, wants)
-        return attached
+        handle = self._connections.handle(self, transport, wants)
+        if not self._too_late(transport):
+            self._connections.join_observer(handle, transport, wants)
+        return handle
 
-    def _attach(self, transport: Transport, rights: Rights) -> Handle:
-        self._count += 1
-        attached = Handle(self, transport, f"t{self._count}", rights)
+    def _too_late(self, transport: Transport) -> bool:
         if self._over is not None:
             transport.close(CLOSE_NORMAL, "The call has ended.")
-            return attached
-        self._attached[attached.name] = attached
-        if transport.kind != "sideband":
-            self._main = attached
-        return attached
+        return self._over is not None
 
     def entry(self) -> CallEntry | None:
         """What a list of calls says of it; None without a client."""
-        if self._main is None or self._over is not None:
+        client = self._connections.client
+        if client is None or self._over is not None:
             return None
-        transport = self._main.transport
+        transport = client.transport
         return CallEntry(
             id=self.id,
             session_id=self.session_id,
@@ -218,10 +138,9 @@ class Call:
             grant_label=self._grant.label if self._grant is not None else None,
         )
 
-    def detached(self, attached: Handle, reason: str) -> None:
-        self._attached.pop(attached.name, None)
-        self.observers.left(attached.name, reason)
-        if attached is self._main:
+    def detached(self, handle: Handle, reason: str) -> None:
+        self._connections.leave(handle, reason)
+        if handle is self._connections.client:
             self.hangup(f"the client is gone: {reason}")
 
     def tell(self, input: AnyInput) -> None:
@@ -264,11 +183,7 @@ class Call:
         code, reason = self._over or (CLOSE_INTERNAL_ERROR, "internal error")
         self._over = (code, reason)
         self.stages.closed(self._clock())
-        self.observers.close(reason)
-        for attached in list(self._attached.values()):
-            attached.transport.close(code, reason if attached is self._main else "The call has ended.")
-        self._attached.clear()
-        self._main = None
+        self._connections.close(code, reason)
         self._alarm.cancel()
         if self._trace is not None:
             self._trace.close()
@@ -280,7 +195,7 @@ class Call:
         self.tell(TimePassed())
 
     def _nobody_came(self) -> None:
-        if self._count == 0:
+        if self._connections.count == 0:
             self.hangup("nobody connected")
 
     # ---------------------------------------------------------------------------- what happens
@@ -294,52 +209,20 @@ class Call:
             case Message():
                 if self._tap is not None:
                     self._tap.received(waiting.sender, waiting.data)
-                input = self._permitted(self._decode(waiting), waiting.rights)
-                if isinstance(input, Received | Asked) and isinstance(sound := input.event, _SOUND):
-                    self.observers.caller(sound.audio)
-                await self._take(await self._without_noise(input))
+                said = self._incoming.read(waiting, self._session.options)
+                input = self._connections.permitted(said, waiting.rights)
+                if (pcm := sound_of(input)) is not None:
+                    input = with_sound(input, await self._heard(pcm))
+                await self._take(input)
             case Sound():
-                self.observers.caller(waiting.pcm)
-                await self._take(await self._without_noise(AudioReceived(pcm=waiting.pcm)))
+                await self._take(AudioReceived(pcm=await self._heard(waiting.pcm)))
             case _:
                 await self._take(waiting)
 
-    def _decode(self, message: Message) -> AnyInput:
-        """What a client's message means to this kind of session."""
-        options = self._session.options
-        assert isinstance(options, SessionOptions)
-        try:
-            event = self._prompts.filled_event(decode_client_event(message.data))
-        except ProtocolError as error:
-            return refusal(error, message.sender)
-        event = self._decoder.decode(event, options.audio.input.format)
-        return Received(event=self._tools.sealed_event(event), sender=message.sender)
-
-    def _permitted(self, input: AnyInput, rights: Rights) -> AnyInput:
-        if isinstance(input, Received | Asked):
-            try:
-                rights.check(input.event)
-                if self._is_main(input.sender):
-                    self._privacy.check(input.event)
-            except ProtocolError as error:
-                event_id = input.event.event_id
-                error.event_id = event_id if isinstance(event_id, str) else None
-                return refusal(error, input.sender)
-        return input
-
-    async def _without_noise(self, input: AnyInput) -> AnyInput:
-        """Sound for the input buffer is cleaned where the session says so, before anything hears it."""
-        wanted = self._session.options.audio.input.noise_reduction
-        match input:
-            case AudioReceived():
-                return AudioReceived(pcm=await self._noise.hear(input.pcm, wanted))
-            case (
-                Received(event=InputAudioBufferAppend() as event)
-                | Asked(event=TranslationAudioAppend() as event)
-            ):
-                audio = await self._noise.hear(event.audio, wanted)
-                return msgspec.structs.replace(input, event=msgspec.structs.replace(event, audio=audio))
-        return input
+    async def _heard(self, pcm: bytes) -> bytes:
+        """The caller's sound: observers hear it as it came, the session without noise where it says so."""
+        self._observers.caller(pcm)
+        return await self._noise.hear(pcm, self._session.options.audio.input.noise_reduction)
 
     async def _take(self, input: AnyInput) -> None:
         """One input and what follows from it at once (scores of its sound, the answer to a flush)."""
@@ -356,7 +239,9 @@ class Call:
                     case effects.Score():
                         inputs.extend(await self._hearing.score(effect))
                     case effects.Flush():
-                        inputs.append(self._flush())
+                        played = self._connections.flush()
+                        told = [ItemPlayed(item_id=each.tag, samples=each.samples) for each in played]
+                        inputs.append(Flushed(played=told))
                     case effects.Spend():
                         inputs.appendleft(self._spend(effect.tokens))
                     case _:
@@ -370,7 +255,7 @@ class Call:
         assert jobs is not None
         match effect:
             case effects.Send():
-                self._send(effect)
+                self._connections.send(effect)
             case effects.StartJob():
                 self._start(jobs, effect)
             case effects.Prepare():
@@ -385,43 +270,9 @@ class Call:
             case effects.CancelJob():
                 jobs.cancel(effect.job)
             case effects.EndAudio():
-                if self._main is not None:
-                    self._main.transport.end_audio(effect.item_id)
+                self._connections.end_audio(effect.item_id)
             case effects.HangUp():
                 self.hangup(effect.reason, effect.code)
-
-    # ---------------------------------------------------------------------------- effects
-
-    def _send(self, effect: effects.Send) -> None:
-        """To everyone, or to one transport: then observers see it too, unless it is an observer's own."""
-        plays = effect.format is not None and self._main is not None and self._main.transport.kind == "webrtc"
-        if self._tap is not None and not plays:
-            self._tap.sent(effect.event, effect.to)
-        if effect.format is not None:
-            if self._main is not None:
-                self._main.transport.send(effect.event, effect.format)
-                if not plays:
-                    self._spoke(effect.event)
-            return
-        self.observers.sent(effect.event, effect.to is None or self._is_main(effect.to))
-        shown = self._privacy.shown(effect.event)
-        for attached in list(self._attached.values()):
-            addressed = effect.to is None or effect.to == attached.name
-            if attached.transport.kind == "sideband":
-                if addressed or self._is_main(effect.to):
-                    attached.transport.send(effect.event)
-            elif addressed and shown is not None:
-                attached.transport.send(shown)
-
-    def _spoke(self, event: AnyServerEvent) -> None:
-        match event:
-            case OutputAudioDelta():
-                self.observers.spoke(event.item_id, event.delta)
-            case TranslatedAudioDelta():
-                self.observers.spoke(SPOKEN_TAG, event.delta)
-
-    def _is_main(self, name: str | None) -> bool:
-        return self._main is not None and self._main.name == name
 
     def _start(self, jobs: JobRunner, effect: effects.StartJob) -> None:
         thinks = isinstance(effect.task, effects.Reply | effects.Converse)
@@ -435,10 +286,6 @@ class Call:
         assert self._rate is not None
         return Spent(**self._rate.spend(tokens)._asdict())
 
-    def _flush(self) -> Input:
-        played = self._main.transport.flush() if self._main is not None else []
-        return Flushed(played=[ItemPlayed(item_id=each.tag, samples=each.samples) for each in played])
-
     # ---------------------------------------------------------------------------- for jobs
 
     async def _told(self, input: Input) -> None:
@@ -448,23 +295,8 @@ class Call:
 
     async def _pace(self) -> None:
         """Wait while more sound is queued than the caller needs."""
-        while self._main is not None:
-            ahead_ms = self._main.transport.queued_ms - self._settings.playout_ms
-            if ahead_ms <= 0:
-                return
+        while (ahead_ms := self._connections.queued_ms - self._settings.playout_ms) > 0:  # noqa: ASYNC110 - a clock's
             await asyncio.sleep(ahead_ms / 1000)
-
-
-def refusal(error: ProtocolError, sender: str) -> Refused:
-    """A client's mistake as something that happened to its session."""
-    return Refused(
-        sender=sender,
-        type=error.type,
-        code=error.code,
-        message=error.message,
-        param=error.param,
-        event_id=error.event_id,
-    )
 
 
 __all__ = ["Call"]

@@ -13,15 +13,16 @@ from typing import NamedTuple
 import msgspec
 
 from vivavoz.call.call import Call
+from vivavoz.call.incoming import RealtimeIncoming, TranslationIncoming
 from vivavoz.call.listing import Listing
 from vivavoz.call.prompts import Prompts
 from vivavoz.call.rates import TokenRates
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
 from vivavoz.call.stages import StageListener
-from vivavoz.call.tap import OpenTap
+from vivavoz.call.tap import OpenTap, Tap
 from vivavoz.call.trace import SCHEMA, AnyHead, Head, TraceWriter, TranslationHead
-from vivavoz.call.translation import TranslationCall, translation_of
+from vivavoz.call.translation import translation_of
 from vivavoz.engines.ports import Counts, Engines, ToolServers, Window
 from vivavoz.media import denoise
 from vivavoz.session.ids import Ids
@@ -59,6 +60,14 @@ class _Planned(NamedTuple):
     engines: Engines
     settings: Settings
     tools: RemoteTools
+
+
+class _New(NamedTuple):
+    """A call's place in the row, and what is drawn for it."""
+
+    number: int
+    call_id: str
+    seed: bytes
 
 
 class CallRegistry:
@@ -141,36 +150,31 @@ class CallRegistry:
         :class:`UnknownModel`, and :class:`~vivavoz.wire.errors.ProtocolError` where the session contradicts
         itself.
         """
-        if self._draining or len(self._calls) >= self._settings.sessions:
-            raise AtCapacity
+        self._refuse_more()
         plan = self._plan(session, model)
-        number = self._opened + 1
-        seed = self._seed(number)
         duration = self._settings.session_seconds
         if grant is not None and grant.max_seconds is not None:
             duration = min(duration, grant.max_seconds)
         settings = replace(plan.settings, duration_s=duration, expires_at=self._expires_at(duration))
-        rate = self._rates.of(account) if self._rates is not None else None
-        call_id = self._call_id(number)
-        core = Session(plan.options, Ids(seed=seed), settings, session_id=session_id)
-        head = Head(schema=SCHEMA, seed=seed, session_id=session_id, options=plan.options, settings=settings)
-        tap = self._open_tap(number, call_id) if self._open_tap is not None else None
+        new = self._new()
+        core = Session(plan.options, Ids(seed=new.seed), settings, session_id=session_id)
+        head = Head(
+            schema=SCHEMA, seed=new.seed, session_id=session_id, options=plan.options, settings=settings
+        )
         call = Call(
-            call_id,
+            new.call_id,
             core,
             plan.engines,
             self._settings,
-            self._trace(call_id, head),
-            tap,
-            plan.tools,
-            self._prompts,
-            grant,
-            self._listing.change,
-            rate,
+            incoming=RealtimeIncoming(self._prompts, plan.tools),
+            trace=self._trace(new.call_id, head),
+            tap=self._tap(new),
+            tools=plan.tools,
+            grant=grant,
+            changed=self._listing.change,
+            rate=self._rates.of(account) if self._rates is not None else None,
         )
-        if self._listener is not None:
-            call.stages.listen(self._listener(call_id))
-        self._begin(number, call, plan.options.model, client)
+        self._begin(new, call, plan.options.model, client)
         return call
 
     def check(self, session: AnyPatch | None, model: str) -> None:
@@ -223,14 +227,12 @@ class CallRegistry:
         client: str = "",
     ) -> Call:
         """A new call that translates; raises as :meth:`open` does."""
-        if self._draining or len(self._calls) >= self._settings.sessions:
-            raise AtCapacity
+        self._refuse_more()
         try:
             engines = self._engines_for(model).for_call()
         except KeyError:
             raise UnknownModel(model) from None
         options, settings = translation_of(session, model, engines)
-        number = self._opened + 1
         duration = self._settings.session_seconds
         settings = msgspec.structs.replace(
             settings,
@@ -238,44 +240,51 @@ class CallRegistry:
             expires_at=self._expires_at(duration),
             input_ms=self._settings.input_ms,
         )
-        seed, call_id = self._seed(number), self._call_id(number)
-        core = TranslationSession(options, Ids(seed=seed), settings, session_id=session_id)
+        new = self._new()
+        core = TranslationSession(options, Ids(seed=new.seed), settings, session_id=session_id)
         head = TranslationHead(
-            schema=SCHEMA, seed=seed, session_id=session_id, options=options, settings=settings
+            schema=SCHEMA, seed=new.seed, session_id=session_id, options=options, settings=settings
         )
-        tap = self._open_tap(number, call_id) if self._open_tap is not None else None
-        call = TranslationCall(
-            call_id,
+        call = Call(
+            new.call_id,
             core,
             engines,
             self._settings,
-            trace=self._trace(call_id, head),
-            tap=tap,
+            incoming=TranslationIncoming(),
+            trace=self._trace(new.call_id, head),
+            tap=self._tap(new),
             changed=self._listing.change,
         )
-        if self._listener is not None:
-            call.stages.listen(self._listener(call_id))
-        self._begin(number, call, model, client)
+        self._begin(new, call, model, client)
         return call
 
-    def _begin(self, number: int, call: Call, model: str, client: str) -> None:
-        self._opened = number
+    def _refuse_more(self) -> None:
+        if self._draining or len(self._calls) >= self._settings.sessions:
+            raise AtCapacity
+
+    def _new(self) -> _New:
+        """Of the call that may follow; without :meth:`_begin` it was none."""
+        number = self._opened + 1
+        fixed = self._settings.deterministic
+        digits = f"{number:0{_ID_HEX - len(self._tag)}x}" if fixed else secrets.token_hex(16)
+        return _New(
+            number=number,
+            call_id=f"rtc_{(self._tag + digits)[:_ID_HEX]}",
+            seed=number.to_bytes(16, "big") if fixed else secrets.token_bytes(16),
+        )
+
+    def _begin(self, new: _New, call: Call, model: str, client: str) -> None:
+        self._opened = new.number
+        if self._listener is not None:
+            call.stages.listen(self._listener(call.id))
         self._calls[call.id] = call
         task = asyncio.create_task(call.run(), name=call.id)
         self._tasks[call.id] = task
         task.add_done_callback(lambda _: self._forget(call.id))
         log.info("call %s begins (%.120r%s)", call.id, model, f", {client}" if client else "")
 
-    def _seed(self, number: int) -> bytes:
-        return number.to_bytes(16, "big") if self._settings.deterministic else secrets.token_bytes(16)
-
     def _expires_at(self, seconds: float) -> int:
         return _FIXED_EXPIRY if self._settings.deterministic else int(time.time() + seconds)
-
-    def _call_id(self, number: int) -> str:
-        fixed = self._settings.deterministic
-        digits = f"{number:0{_ID_HEX - len(self._tag)}x}" if fixed else secrets.token_hex(16)
-        return f"rtc_{(self._tag + digits)[:_ID_HEX]}"
 
     async def drain(self, timeout_s: float) -> None:
         """Take no more calls; give those alive ``timeout_s`` to end by themselves."""
@@ -299,6 +308,9 @@ class CallRegistry:
         self._tasks.pop(call_id, None)
         if self._calls.pop(call_id, None) is not None:
             log.info("call %s is over", call_id)
+
+    def _tap(self, new: _New) -> Tap | None:
+        return self._open_tap(new.number, new.call_id) if self._open_tap is not None else None
 
     def _trace(self, call_id: str, head: AnyHead) -> TraceWriter | None:
         folder = self._settings.trace_dir

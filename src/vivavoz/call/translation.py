@@ -1,31 +1,13 @@
-"""A call whose session translates: its own client events, and nothing else that differs."""
+"""What a session that translates begins with."""
 
 from __future__ import annotations
 
-from vivavoz.call.call import Call, refusal
-from vivavoz.call.inbox import Message
 from vivavoz.engines.ports import Engines
 from vivavoz.media import denoise
-from vivavoz.session.translation.inputs import AnyInput, Asked
 from vivavoz.session.translation.session import check_options, default_language
 from vivavoz.session.translation.state import TranslationSettings
-from vivavoz.wire.errors import ProtocolError, invalid_value
-from vivavoz.wire.translation import (
-    TranslationOptions,
-    TranslationPatch,
-    decode_translation_event,
-    effective_translation,
-)
-
-
-class TranslationCall(Call):
-    """Made with a :class:`~vivavoz.session.translation.session.TranslationSession`."""
-
-    def _decode(self, message: Message) -> AnyInput:
-        try:
-            return Asked(event=decode_translation_event(message.data), sender=message.sender)
-        except ProtocolError as error:
-            return refusal(error, message.sender)
+from vivavoz.wire.errors import invalid_value
+from vivavoz.wire.translation import TranslationOptions, TranslationPatch, effective_translation
 
 
 def translation_of(
