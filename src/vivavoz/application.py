@@ -11,9 +11,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from vivavoz.app.plan import Plan, Service
+from vivavoz.assembly import Beside
 from vivavoz.children import Child
 from vivavoz.config import Config, Secrets
-from vivavoz.worker import Beside
 
 log = logging.getLogger("vivavoz.supervisor")
 

@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vivavoz import application, worker
+from vivavoz.assembly import Plan
 from vivavoz.config import Config, ConfigError, Secrets, Testing
 from vivavoz.engines.build import STAGES, missing_embedded_packages, resolve_default
 from vivavoz.server import tls
@@ -115,7 +116,7 @@ async def _alone(config: Config, secrets: Secrets, folder: Path) -> None:
     """One worker in this process. ``folder``: private (0700), for its socket and the application's."""
     ending = worker.Ending()
     ending.on_signals()
-    plan = worker.Plan(config=config, offers_local_models=True)
+    plan = Plan(config=config, offers_local_models=True)
     if not application.wanted(config):
         await worker.run(plan, secrets, ending, lambda port: announce_listening(config, port))
         return

@@ -23,6 +23,7 @@ import msgspec
 
 from vivavoz import serve, worker
 from vivavoz.application import Application, wanted
+from vivavoz.assembly import Plan
 from vivavoz.children import CANNOT_START, Child
 from vivavoz.cluster.directory import worker_tag
 from vivavoz.config import Config, Secrets
@@ -161,7 +162,7 @@ class Supervisor:
             self.status = code
             self._ending.set()
 
-    def _plan(self, index: int) -> worker.Plan:
+    def _plan(self, index: int) -> Plan:
         server = self._config.server
         udp_port = server.udp_port + index if server.udp_port else 0
         tcp_port = server.tcp_media_port + index if server.tcp_media_port else server.tcp_media_port
@@ -169,7 +170,7 @@ class Supervisor:
             self._config,
             server=msgspec.structs.replace(server, udp_port=udp_port, tcp_media_port=tcp_port),
         )
-        return worker.Plan(
+        return Plan(
             config=config,
             tag=self._tags[index],
             sockets=self._sockets,

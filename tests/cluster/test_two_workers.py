@@ -14,6 +14,7 @@ import aiohttp
 
 from tests.server.test_end_to_end import OFFER, config
 from vivavoz import worker
+from vivavoz.assembly import Plan
 from vivavoz.config import Secrets
 from vivavoz.wire.extensions import read_sound_frame
 
@@ -30,7 +31,7 @@ async def two(folder: Path) -> AsyncIterator[tuple[str, str]]:
     ending = worker.Ending()
     async with asyncio.TaskGroup() as group:
         for tag, port in zip(sockets, ports, strict=True):
-            plan = worker.Plan(config=config(folder), tag=tag, sockets=sockets)
+            plan = Plan(config=config(folder), tag=tag, sockets=sockets)
             group.create_task(worker.run(plan, Secrets((KEY,)), ending, port.set_result))
         one, other = await asyncio.gather(*ports)
         yield f"http://127.0.0.1:{one}", f"http://127.0.0.1:{other}"

@@ -22,6 +22,7 @@ from openai.types.realtime.realtime_transcription_session_audio_input_param impo
 from websockets.exceptions import InvalidStatus
 
 from vivavoz import worker
+from vivavoz.assembly import Plan
 from vivavoz.config import Config, Limits, Secrets, Server
 
 KEY = "a-key-of-ours"
@@ -77,9 +78,7 @@ async def serving(config: Config, *keys: str) -> AsyncIterator[str]:
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     ending = worker.Ending()
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(
-            worker.run(worker.Plan(config=config), Secrets(keys), ending, port.set_result)
-        )
+        task = group.create_task(worker.run(Plan(config=config), Secrets(keys), ending, port.set_result))
         await asyncio.wait([task, port], return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             task.result()

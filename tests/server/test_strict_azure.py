@@ -11,9 +11,9 @@ import pytest
 from tests.server.entra_tokens import token
 from tests.server.fakes import ANSWER, KEY, OFFER, Running, running
 from tests.server.test_entra import checking
+from vivavoz.assembly import call_settings
 from vivavoz.config import Config, Limits, Model, Server
 from vivavoz.engines.spec import EngineSet
-from vivavoz.worker import call_settings
 
 AZURE = Config(
     default_engines="scripted",

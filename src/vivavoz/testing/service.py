@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 
 from vivavoz import worker
+from vivavoz.assembly import Plan
 from vivavoz.config import Config, Limits, Secrets, Server, Testing
 from vivavoz.engines.ports import Engines
 from vivavoz.engines.scripted import Script
@@ -181,7 +182,7 @@ class _Thread:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._ending = worker.Ending()
-        plan = worker.Plan(config=self._config)
+        plan = Plan(config=self._config)
         await worker.run(plan, Secrets((API_KEY,)), self._ending, self._listening, self._make_harness)
 
     def _listening(self, port: int) -> None:
