@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vivavoz.engines.ports import Engines
 from vivavoz.media import denoise
-from vivavoz.session.translation.session import check_options, default_language
+from vivavoz.session.translation.possible import check_options, default_language
 from vivavoz.session.translation.state import TranslationSettings
 from vivavoz.wire.errors import invalid_value
 from vivavoz.wire.translation import TranslationOptions, TranslationPatch, effective_translation

@@ -4,6 +4,7 @@
 ``session.py``      ``step``, ``deadline``, ``dump``/``load``; the client's events, the end
 ``listening.py``    the caller's sound, cut into phrases, each given to a translator's job
 ``telling.py``      what the jobs found, told in the order in which it was said
+``possible.py``     what this server can do of what is asked for
 ``state.py``        what is remembered    ``inputs.py``  the inputs of its own
 ==================  ============================================================================
 
