@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,6 +32,9 @@ def with_silk(packet: bytes) -> bool:
 
 class NoSrtp:
     """Packets as they are."""
+
+    def __init__(self) -> None:
+        self.dropped: Counter[str] = Counter()
 
     def protect(self, packet: bytes) -> bytes:
         return packet

@@ -37,6 +37,9 @@ class FakeDecoder:
     def recover(self, following: bytes, samples: int) -> bytes:
         return struct.pack("<h", -2) * samples
 
+    def carries_past(self, packet: bytes) -> bool:
+        return True
+
     def reset(self) -> None:
         self.resets += 1
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from vivavoz.media import codecs, rtcp, rtp
@@ -62,7 +63,7 @@ class AudioStream:
         self._report_at = 0.0
         self._last_sr = (0, 0.0)
         self._rtt: float | None = None
-        self._failed = 0
+        self._early = self._headers_broken = 0
 
     def start(self, srtp: Srtp, now: float) -> None:
         """The keys are there: packets may go."""
@@ -72,15 +73,19 @@ class AudioStream:
     def received(self, datagram: bytes, now: float, *, listening: bool) -> tuple[bytes, bool]:
         """An SRTP or SRTCP packet -> (sound that is due, whether the packet was authentic)."""
         if self._srtp is None:
+            self._early += 1
             return b"", False
         if rtp.is_rtcp(datagram):
             return b"", self._reports(self._srtp.unprotect_rtcp(datagram), now)
         plain = self._srtp.unprotect(datagram)
         packet = rtp.parse(plain) if plain is not None else None
         if packet is None:
-            self._failed += 1
+            self._headers_broken += plain is not None
             return b"", plain is not None
-        return (self.receiver.packet(now, packet) if listening else b""), True
+        if not listening:
+            self._early += 1
+            return b"", True
+        return self.receiver.packet(now, packet), True
 
     def send(self, skipped: int) -> Frame:
         """20 ms go out: what is due of the playout, or silence."""
@@ -123,7 +128,7 @@ class AudioStream:
     def _reports(self, plain: bytes | None, now: float) -> bool:
         reports = rtcp.parse(plain) if plain is not None else None
         if reports is None:
-            self._failed += 1
+            self._headers_broken += plain is not None
             return plain is not None
         if self.receiver.ssrc in reports.senders:
             self._last_sr = (reports.senders[self.receiver.ssrc], now)
@@ -135,12 +140,15 @@ class AudioStream:
 
     def stats(self, buffered: int) -> CallStats:
         receiver = self.receiver
+        dropped = receiver.dropped + (self._srtp.dropped if self._srtp is not None else Counter())
+        dropped.update(early=self._early, header=self._headers_broken)
         return CallStats(
             packets_received=receiver.packets,
             packets_lost=receiver.lost,
-            packets_discarded=receiver.discarded + self._failed,
             packets_sent=self._stream.packets,
             frames_concealed=receiver.concealed,
+            frames_recovered=receiver.recovered,
+            dropped=dropped,
             jitter_ms=receiver.jitter * 1000,
             rtt_ms=None if self._rtt is None else self._rtt * 1000,
             queued_ms=self.playout.queued_ms,

@@ -119,6 +119,9 @@ class G711Receiver:
     def recover(self, following: bytes, samples: int) -> bytes:
         return self.conceal(samples)
 
+    def carries_past(self, packet: bytes) -> bool:
+        return False
+
     def reset(self) -> None:
         self._resampler = Resampler(8000, 24000)
 

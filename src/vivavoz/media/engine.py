@@ -19,7 +19,7 @@ from vivavoz.media.events import EventChannel
 from vivavoz.media.ice import IceAgent, random_chars
 from vivavoz.media.pacer import Pacer
 from vivavoz.media.peer import Peer
-from vivavoz.media.ports import CallSink, EngineStats, MediaError, MediaFull
+from vivavoz.media.ports import CallSink, Drop, End, EngineStats, MediaError, MediaFull
 from vivavoz.media.sdp import Candidate, Local, Offer, parse_offer, write_answer
 from vivavoz.media.stun import Address
 from vivavoz.media.tcp import MAX_DATAGRAM, TcpAddress, TcpListener
@@ -62,9 +62,13 @@ class LeanEngine:
 
     @property
     def stats(self) -> EngineStats:
-        self._stats.connections_accepted = self._tcp.accepted
-        self._stats.connections_refused = self._tcp.refused
-        return self._stats
+        """Gathered anew each time."""
+        stats = self._stats.copy()
+        stats.connections_accepted = self._tcp.accepted
+        stats.connections_refused = self._tcp.refused
+        for peer in self._addresses:
+            stats.add(peer.stats())
+        return stats
 
     @property
     def calls(self) -> int:
@@ -100,7 +104,7 @@ class LeanEngine:
     async def stop(self) -> None:
         """Close all calls and the socket; their sinks hear of it before this returns."""
         for peer in tuple(self._addresses):
-            peer.close("the service is stopping")
+            peer.close("the service is stopping", "stopping")
         self._pacer.stop()
         await self._tcp.stop()
         if self._socket is not None and self._loop is not None:
@@ -186,7 +190,9 @@ class LeanEngine:
         assert self._loop is not None
         self._loop.call_soon(callback)
 
-    def forget(self, peer: Peer) -> None:
+    def forget(self, peer: Peer, end: End) -> None:
+        self._stats.add(peer.stats())
+        self._stats.ended[end] = self._stats.ended.get(end, 0) + 1
         self._pacer.remove(peer)
         self._by_ufrag.pop(self._ufrags.pop(peer, ""), None)
         for address in self._addresses.pop(peer, ()):
@@ -222,10 +228,12 @@ class LeanEngine:
             known = self.handle(data, source, time.monotonic())
         except Exception:
             log.exception("a datagram could not be handled")
-            known = False
-        if not known:
-            self._stats.datagrams_dropped += 1
+            return self._drop("failed")
         return known
+
+    def _drop(self, why: Drop) -> bool:
+        self._stats.dropped[why] = self._stats.dropped.get(why, 0) + 1
+        return False
 
     # ------------------------------------------------------------------ TCP
 
@@ -247,27 +255,31 @@ class LeanEngine:
     def handle(self, data: bytes, source: Address, now: float) -> bool:
         """A datagram (RFC 7983); False if it is dropped."""
         if len(data) < 2:
-            return False
+            return self._drop("malformed")
         if data[0] < 4:
             return self._stun(data, source, now)
         peer = self._by_address.get(source)
-        if peer is None or not (20 <= data[0] < 64 or 128 <= data[0] < 192):
-            return False
+        if not (20 <= data[0] < 64 or 128 <= data[0] < 192):
+            return self._drop("malformed")
+        if peer is None:
+            return self._drop("stranger")
         peer.datagram(data, now)
         return True
 
     def _stun(self, data: bytes, source: Address, now: float) -> bool:
         if not self._admits(source[0]):
-            return False
+            return self._drop("elsewhere")
         message = stun.parse(data)
-        if message is None:
-            return False
+        if message is None or message.kind not in (stun.BINDING_REQUEST, stun.BINDING_SUCCESS):
+            return self._drop("malformed")
         if message.kind == stun.BINDING_SUCCESS:
             peer = self._by_address.get(source)
-            return peer is not None and peer.probe_answered(data, message, now)
+            if peer is None:
+                return self._drop("stranger")
+            return peer.probe_answered(data, message, now) or self._drop("unauthentic")
         peer = self._by_ufrag.get(message.username.partition(":")[0])
-        if message.kind != stun.BINDING_REQUEST or peer is None:
-            return False
+        if peer is None:
+            return self._drop("unauthentic")
         answer, authentic = peer.check(data, message, source, now)
         if authentic:
             self._learn(peer, source)
@@ -275,7 +287,7 @@ class LeanEngine:
             self.transmit(answer, source)
         if authentic:
             peer.checked()
-        return answer is not None
+        return answer is not None or self._drop("unauthentic")
 
     def _learn(self, peer: Peer, source: Address) -> None:
         """``source`` is this peer's: packets from it are too."""

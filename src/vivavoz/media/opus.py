@@ -157,6 +157,19 @@ class Decoder:
         """The ``samples`` before ``following``, from the in-band FEC it may carry, else concealed."""
         return self._decode(following, len(following), samples, 1)
 
+    def carries_past(self, packet: bytes) -> bool:
+        """Whether a packet of one frame carries the frame before it (RFC 6716 sections 3.1 and 4.2.3)."""
+        kind = packet[0] >> 3
+        if kind >= 16 or packet[0] & 3 or len(packet) < 2:  # CELT alone; several frames; nothing in it
+            return False
+        # A SILK frame begins with a VAD bit for each 20 ms, then the bit that is asked for; stereo has both
+        # twice.
+        frames = (1, 1, 2, 3)[kind & 3] if kind < 12 else 1
+        flags = 1 << 7 - frames
+        if packet[0] & 4:
+            flags |= 1 << 6 - 2 * frames
+        return bool(packet[1] & flags)
+
     def reset(self) -> None:
         """Forget the past: another stream begins."""
         _check(self._lib.opus_decoder_ctl(self._handle, _RESET_STATE), "opus reset")

@@ -11,7 +11,7 @@ from vivavoz.media.config import MediaConfig
 from vivavoz.media.dtls import Dtls, DtlsError
 from vivavoz.media.events import ChannelError, EventChannel
 from vivavoz.media.ice import IceAgent
-from vivavoz.media.ports import CallSink, CallStats, Played, State
+from vivavoz.media.ports import CallSink, CallStats, End, Played, State
 from vivavoz.media.stun import Address, Message
 
 P = ParamSpec("P")
@@ -27,7 +27,7 @@ class Network(Protocol):
 
     def transmit(self, data: bytes, address: Address) -> None: ...
     def later(self, callback: Callable[[], None]) -> None: ...
-    def forget(self, peer: Peer) -> None: ...
+    def forget(self, peer: Peer, end: End) -> None: ...
 
 
 class Peer:
@@ -83,10 +83,10 @@ class Peer:
 
     def stats(self) -> CallStats:
         stats = self._audio.stats(self._events.buffered if self._events is not None else 0)
-        stats.packets_discarded += self._forged
+        stats.dropped["dtls"] = self._forged
         return stats
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, end: End = "local") -> None:
         if self.state == "closed":
             return
         self.state = "closed"
@@ -94,7 +94,7 @@ class Peer:
         if self._events is not None:
             self._events.close()
         self._dtls.close()
-        self._network.forget(self)
+        self._network.forget(self, end)
         self._network.later(lambda: self._tell(self._sink.on_state, "closed", reason))
 
     # ------------------------------------------------------------------ from the network
@@ -146,13 +146,13 @@ class Peer:
             if self._events is not None:
                 self._events.receive(packet)
         if self._dtls.closed:
-            self.close("the peer hung up")
+            self.close("the peer hung up", "peer")
 
     def _guarded(self, action: Callable[[], None]) -> None:
         try:
             action()
         except (DtlsError, ChannelError) as error:
-            self.close(str(error))
+            self.close(str(error), "dtls" if isinstance(error, DtlsError) else "channel")
 
     # ------------------------------------------------------------------ from the event channel
 
@@ -164,7 +164,7 @@ class Peer:
             self._tell(self._sink.on_event, message)
 
     def channel_closed(self) -> None:
-        self.close("the peer closed the event channel")
+        self.close("the peer closed the event channel", "peer")
 
     def _connected(self) -> None:
         if self.state == "connecting":
@@ -178,7 +178,7 @@ class Peer:
             self._tick(now, skipped)
         except Exception:
             log.exception("a call failed in its turn")
-            self.close("internal error")
+            self.close("internal error", "failed")
 
     def _tick(self, now: float, skipped: int) -> None:
         alive = self._consent(now) if self.state == "connected" else self._connecting(now)
@@ -201,7 +201,7 @@ class Peer:
         if self._secured is not None and now - self._secured > self._config.channel_timeout:
             self._connected()
         elif now - self._began > self._config.connect_timeout:
-            self.close("the peer never connected")
+            self.close("the peer never connected", "no_path" if self.ice.selected is None else "no_handshake")
         else:
             self._guarded(self._dtls.tick)
         return self.state != "closed"
@@ -211,7 +211,7 @@ class Peer:
         quiet = now - self._heard
         timeout = self._config.consent_timeout
         if quiet > timeout:
-            self.close("the peer vanished")
+            self.close("the peer vanished", "vanished")
             return False
         if quiet > timeout * _PROBE_AFTER and now - self._probed > _PROBE_EVERY:
             self._probed = now
@@ -224,4 +224,4 @@ class Peer:
             callback(*args, **kwargs)
         except Exception:
             log.exception("the owner of a call failed")
-            self.close("internal error")
+            self.close("internal error", "failed")

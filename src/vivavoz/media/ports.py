@@ -42,34 +42,97 @@ class Played(msgspec.Struct, frozen=True):
     complete: bool = False
 
 
+Drop = Literal[
+    "malformed",
+    "stranger",
+    "unauthentic",
+    "elsewhere",
+    "failed",
+    "dtls",
+    "early",
+    "forged",
+    "replayed",
+    "streams",
+    "header",
+    "stray",
+    "format",
+    "payload",
+    "late",
+    "repeated",
+    "ahead",
+]
+"""Why something that came was dropped.
+
+By the engine: ``malformed`` is no STUN, DTLS or SRTP, or a damaged check; ``stranger`` is not from an address
+that proved to be a call's; ``unauthentic`` is a check that no call's password vouches for; ``elsewhere`` is
+from another machine where only this one is served; ``failed`` is our own bug.
+
+By a call: ``dtls`` is a forged or repeated record; ``early`` came before the call was connected, as sound
+often does; ``forged`` SRTP does not authenticate, ``replayed`` came
+before or is far too old, ``streams`` is of one SSRC too many; ``header`` is broken RTP or RTCP; ``stray`` is
+of another stream that is not the call's (yet); ``format`` was not agreed; ``payload`` cannot be decoded;
+``late`` came when its time was filled already; ``repeated`` is held already; ``ahead`` is more than the clock
+allows.
+"""
+
+End = Literal["local", "peer", "vanished", "no_path", "no_handshake", "dtls", "channel", "stopping", "failed"]
+"""Why a call ended. ``local``: its owner ended it; ``peer``: the peer said goodbye; ``vanished``: nothing
+was heard of it; ``no_path``: no check of its ICE ever came; ``no_handshake``: DTLS was not done in time;
+``dtls``: it failed; ``channel``: the peer broke SCTP or one of its bounds; ``failed``: our own bug."""
+
+
 class CallStats(msgspec.Struct, kw_only=True):
     """Counters of one call, all since its start. Times in ms."""
 
     packets_received: int = 0
     packets_lost: int = 0
-    packets_discarded: int = 0
-    """Forged, repeated, broken, too late or too many, or of a format that was not agreed."""
     packets_sent: int = 0
     frames_concealed: int = 0
+    """Made up for lost packets or for none that came in time; those from FEC are among them."""
+    frames_recovered: int = 0
+    """Of those: from the FEC of the packet that followed."""
+    dropped: dict[Drop, int] = {}
     jitter_ms: float = 0.0
     rtt_ms: float | None = None
     queued_ms: int = 0
     bytes_buffered: int = 0
 
+    @property
+    def packets_discarded(self) -> int:
+        return sum(self.dropped.values())
+
 
 class EngineStats(msgspec.Struct):
-    """Counters of an engine since its start."""
+    """Counters of an engine since its start, those of its calls with them: of the ended and of the living."""
 
     calls_accepted: int = 0
+    ended: dict[End, int] = {}
     datagrams_received: int = 0
-    datagrams_dropped: int = 0
-    """From nobody we know, or nothing we understand."""
+    dropped: dict[Drop, int] = {}
     send_failures: int = 0
     """What the network did not take: UDP's buffers were full, or a TCP peer reads too slowly."""
     connections_accepted: int = 0
     """Over TCP."""
     connections_refused: int = 0
     """Of those: idle, no call's, or not what ICE sends."""
+    packets_received: int = 0
+    packets_lost: int = 0
+    packets_sent: int = 0
+    frames_concealed: int = 0
+    frames_recovered: int = 0
+
+    def add(self, call: CallStats) -> None:
+        """One call's are in it from now on."""
+        self.packets_received += call.packets_received
+        self.packets_lost += call.packets_lost
+        self.packets_sent += call.packets_sent
+        self.frames_concealed += call.frames_concealed
+        self.frames_recovered += call.frames_recovered
+        for reason, count in call.dropped.items():
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def copy(self) -> EngineStats:
+        return msgspec.structs.replace(self, ended=dict(self.ended), dropped=dict(self.dropped))
 
 
 State = Literal["connecting", "connected", "closed"]

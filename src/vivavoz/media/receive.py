@@ -12,9 +12,11 @@ which covers any crystal, so that drift never cuts or pads speech.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Protocol
 
+from vivavoz.media.ports import Drop
 from vivavoz.media.rtcp import ReportBlock
 from vivavoz.media.rtp import RtpPacket
 
@@ -34,6 +36,10 @@ class Decoder(Protocol):
     def decode(self, packet: bytes) -> bytes: ...
     def conceal(self, samples: int) -> bytes: ...
     def recover(self, following: bytes, samples: int) -> bytes: ...
+    def carries_past(self, packet: bytes) -> bool:
+        """Whether the packet holds the frame before it too, so that ``recover`` is more than concealment."""
+        ...
+
     def reset(self) -> None: ...
 
 
@@ -59,9 +65,11 @@ class Receiver:
         max_ahead: float = 1.0,
     ) -> None:
         self.packets = 0
-        self.discarded = 0
+        self.dropped: Counter[Drop] = Counter()
         self.concealed = 0
         """Frames made up for lost packets."""
+        self.recovered = 0
+        """Of those: from in-band FEC."""
         self.jitter = 0.0
         """Interarrival jitter (s), RFC 3550 section 6.4.1."""
         self.ssrc: int | None = None
@@ -83,6 +91,10 @@ class Receiver:
         self._reported = (0, 0)
 
     @property
+    def discarded(self) -> int:
+        return self.dropped.total()
+
+    @property
     def lost(self) -> int:
         """Packets that never came, over all streams."""
         return self._lost_before + max(0, self._cumulative_lost())
@@ -95,11 +107,11 @@ class Receiver:
             self._origin = now
         codec = self._codecs.get(packet.payload_type)
         if codec is None or not packet.payload:
-            self.discarded += 1
+            self.dropped["format" if codec is None else "payload"] += 1
             return b""
         delta = self._place(now, packet)
         if delta is None:
-            self.discarded += 1
+            self.dropped["stray"] += 1
             return b""
         self.packets += 1
         self._received += 1
@@ -107,7 +119,7 @@ class Receiver:
         at = self._expected + delta
         self._highest = max(self._highest, at)
         if delta < 0 or at in self._held:
-            self.discarded += 1
+            self.dropped["late" if delta < 0 else "repeated"] += 1
             return b""
         if delta:
             self._held[at] = (now, packet)
@@ -131,7 +143,7 @@ class Receiver:
     def _adopt(self, now: float, packet: RtpPacket) -> None:
         """Another stream begins with this packet."""
         self._lost_before = self.lost
-        self.discarded += len(self._held)
+        self.dropped["stray"] += len(self._held)
         self._held.clear()
         for codec in self._codecs.values():
             codec.decoder.reset()
@@ -187,6 +199,7 @@ class Receiver:
             recoverable = left == 1 and decoder is self._decoder
             made = self._conceal(self._frame, following.payload if recoverable else None)
             self.concealed += 1
+            self.recovered += recoverable and decoder.carries_past(following.payload)
             self._emitted += len(made) // 2
             out += made
         return out
@@ -204,13 +217,13 @@ class Receiver:
     def _play(self, now: float, packet: RtpPacket) -> bytes:
         self._expected += 1
         if self._behind(now) < self._frame - self._max_ahead:
-            self.discarded += 1
+            self.dropped["ahead"] += 1
             return b""
         decoder = self._codecs[packet.payload_type].decoder
         try:
             pcm = decoder.decode(packet.payload)
         except ValueError:
-            self.discarded += 1
+            self.dropped["payload"] += 1
             return b""
         self._decoder, self._dry = decoder, False
         samples = len(pcm) // 2

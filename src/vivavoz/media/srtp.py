@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import msgspec
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy, Session
+
+from vivavoz.media.ports import Drop
 
 _REPLAY_WINDOW = 1024
 _MAX_STREAMS = 64
@@ -47,6 +50,7 @@ class Srtp:
     """Both directions of one call. ``material`` is what DTLS exported for ``profile``."""
 
     def __init__(self, profile: Profile, material: bytes, *, client: bool) -> None:
+        self.dropped: Counter[Drop] = Counter()
         key, salt = profile.key, profile.salt
         clients = material[:key] + material[2 * key : 2 * key + salt]
         servers = material[key : 2 * key] + material[2 * key + salt : 2 * (key + salt)]
@@ -70,10 +74,13 @@ class Srtp:
     def _opened(self, unprotect: Callable[[bytes], bytes], packet: bytes, ssrc: bytes) -> bytes | None:
         known = ssrc in self._streams
         if not known and len(self._streams) >= _MAX_STREAMS:
+            self.dropped["streams"] += 1
             return None
         try:
             plain = bytes(unprotect(packet))
-        except (SrtpError, ValueError):  # ValueError: longer than libsrtp takes
+        except (SrtpError, ValueError) as error:  # ValueError: longer than libsrtp takes
+            # libsrtp's own words are all that pylibsrtp tells.
+            self.dropped["replayed" if "replay" in str(error) else "forged"] += 1
             return None
         if not known:
             self._streams.add(ssrc)
