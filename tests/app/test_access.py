@@ -112,6 +112,7 @@ async def test_with_a_key_callers_show_it(stand_in: StandIn, tmp_path: Path) -> 
         assert (await app.connect())[0] == 401
         _, told = await app.get("/api/app")
         assert (told["user"], told["key_required"], told["profiles"]) == (None, True, [])
+        assert told["upstream"]["browser_url"] is told["budgets"] is told["default_profile"] is None
         for shown_key in ({"Authorization": f"Bearer {KEY}"}, {"api-key": "another-key"}):
             assert (await app.token(headers=shown_key))[0] == 200
             _, told = await app.get("/api/app", headers=shown_key)

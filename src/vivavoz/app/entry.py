@@ -110,16 +110,16 @@ class Entry:
             "upstream": {
                 "name": application.upstream.name,
                 "abilities": application.upstream.abilities,
-                "browser_url": application.upstream.browser_url,
+                "browser_url": application.upstream.browser_url if known else None,
             },
             "tokens": config.tokens,
             "profiles": [_shown(profile) for profile in application.profiles] if known else [],
-            "default_profile": application.profiles.default,
+            "default_profile": application.profiles.default if known else None,
             "filter": application.filtered,
             "browser_reads_session": application.browser_reads_session,
             "notice": config.recordings.notice if application.recordings else None,
             "recordings": application.recordings,
-            "budgets": self._budgets(user),
+            "budgets": self._budgets(user) if user is not None else None,
             "engines": await self._rows() if known else None,
         }
         return _json(answer)
@@ -150,9 +150,9 @@ class Entry:
         except Exception as error:
             log.error("call %s is not observed: %s", call_id, where(error))
 
-    def _budgets(self, user: User | None) -> dict[str, Any]:
+    def _budgets(self, user: User) -> dict[str, Any]:
         budgets = msgspec.to_builtins(self._application.config.budgets)
-        left = self._application.ledger.seconds_left(user.name) if user else None
+        left = self._application.ledger.seconds_left(user.name)
         return {**budgets, "minutes_left": None if left is None else max(0, int(left // 60))}
 
     async def _rows(self) -> list[dict[str, Any]] | None:
