@@ -7,9 +7,9 @@ import time
 from typing import Any
 
 from bench import rig
-from bench.peer import Peer, Peers
-from bench.sound import Listener, Voice, trimmed
 from vivavoz.engines.scripted.voice import say
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Listener, Voice, trimmed
 
 BACK_S = 60.0
 """How long an engine may take to be back, and a turn to work."""

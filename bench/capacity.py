@@ -9,7 +9,7 @@ from typing import Any
 from bench import rig
 from bench.cpu import SERVERS, measure
 from bench.media_server import tone
-from bench.sound import encoded
+from vivavoz.measuring.sound import encoded
 
 PACE_MS = 10.0
 """p99 of packets' unevenness up to which a core carries its calls."""

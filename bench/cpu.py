@@ -20,8 +20,8 @@ from typing import Any
 
 from bench import rig
 from bench.media_server import RATE, tone
-from bench.peer import Peer, Peers
-from bench.sound import Loop, Pace, deviations_ms, encoded
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Loop, Pace, deviations_ms, encoded
 
 CALLS = 8
 GOAL = 0.5

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from bench import rig, stages
-from bench.peer import Peer, Peers
-from bench.sound import Listener, Voice, trimmed
 from vivavoz.engines.embedded.runtime import require
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Listener, Voice, trimmed
 
 WINDOW_MS = 200
 GOAL = 1.1

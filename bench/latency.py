@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import rig, stages
-from bench.peer import Peer, Peers
-from bench.sound import Listener, Utterance, Voice, trimmed
 from vivavoz.engines.scripted.voice import say
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Listener, Utterance, Voice, trimmed
 
 WINDOW_MS = 200
 ANSWER_GOAL_MS = 80.0

@@ -9,8 +9,8 @@ from typing import Any
 
 from bench import rig
 from bench.caller import sentence
-from bench.peer import Peer, Peers
-from bench.sound import Listener, Voice
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Listener, Voice
 
 GOAL_KB_A_CALL = 4.0
 """Below this a hundred thousand calls a day are 400 MB: noise of the allocator, not of ours."""

@@ -23,8 +23,8 @@ import aiohttp
 
 from bench import rig
 from bench.caller import sentence
-from bench.peer import Peer, Peers
-from bench.sound import Loop, Pace, deviations_ms, encoded
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Loop, Pace, deviations_ms, encoded
 
 CALLS = 20
 GOAL = 1.3

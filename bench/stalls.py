@@ -14,8 +14,8 @@ from typing import Any
 from bench import rig
 from bench.caller import BACK_S, Caller, sentence
 from bench.engine_processes import engine_processes, send
-from bench.peer import Peer, Peers
-from bench.sound import deviations_ms
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import deviations_ms
 
 GOAL_MS = 10.0
 _STOPPED_S = 5.0

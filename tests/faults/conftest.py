@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from bench.caller import Caller
-from bench.peer import Peers
 from bench.rig import descriptors
 from running import Running, vivavoz
+from vivavoz.measuring.peer import Peers
 
 KEY = "a-key-for-tests"
 

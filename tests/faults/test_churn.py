@@ -7,10 +7,10 @@ import os
 from pathlib import Path
 
 from bench.caller import sentence
-from bench.peer import Peer, Peers
-from bench.sound import Listener, Voice
 from vivavoz.call.registry import CallRegistry
 from vivavoz.engines.scripted import ScriptedEngines
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Listener, Voice
 from vivavoz.media.engine import LeanEngine
 from vivavoz.transports.webrtc import WebRtcTransport
 from waiting import until

@@ -14,10 +14,10 @@ import pytest
 
 from bench.caller import BACK_S, Caller, sentence
 from bench.engine_processes import engine_processes, send
-from bench.peer import Peers
 from bench.rig import embedded_missing
 from faults.conftest import LONGEST_GAP_S
 from running import Running, vivavoz
+from vivavoz.measuring.peer import Peers
 
 pytestmark = pytest.mark.embedded
 

@@ -12,7 +12,6 @@ import pytest
 
 from bench.caller import Caller
 from bench.engine_processes import send
-from bench.peer import Peers
 from faults.conftest import LONGEST_GAP_S
 from vivavoz.call.registry import CallRegistry
 from vivavoz.engines.process.adapters import ProcessLlm
@@ -20,6 +19,7 @@ from vivavoz.engines.process.child import Spec
 from vivavoz.engines.process.client import EngineClient, Timing
 from vivavoz.engines.process.supervisor import Supervisor
 from vivavoz.engines.scripted import ScriptedEngines
+from vivavoz.measuring.peer import Peers
 from vivavoz.media.engine import LeanEngine
 from vivavoz.transports.webrtc import WebRtcTransport
 

@@ -8,7 +8,7 @@ import sys
 import time
 
 from bench.caller import Caller
-from bench.peer import Peers
+from vivavoz.measuring.peer import Peers
 
 
 async def main() -> None:

@@ -13,8 +13,6 @@ import aiohttp
 import pytest
 
 from bench.caller import sentence
-from bench.peer import Peer, Peers
-from bench.sound import Listener, Voice
 from tests.app.observer.service import Heard
 from tests.app.rig import Serving, listening
 from tests.server.test_end_to_end import KEY, config
@@ -24,6 +22,8 @@ from vivavoz.app.config import App, Recordings
 from vivavoz.app.observer.part import Observation
 from vivavoz.app.plan import Plan
 from vivavoz.app.service import build, build_app
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Listener, Voice
 
 PROFILE = """
 [profiles.default]

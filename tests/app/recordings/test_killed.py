@@ -16,13 +16,13 @@ import aiohttp
 import pytest
 
 from bench.caller import sentence
-from bench.peer import Peer, Peers
-from bench.sound import Listener, Voice
 from tests.app.recordings.calls import Kept
 from tests.app.recordings.test_end_to_end import loud
 from tests.app.test_serving import answered, process_of
 from tests.running import Running, vivavoz
 from tests.waiting import until
+from vivavoz.measuring.peer import Peer, Peers
+from vivavoz.measuring.sound import Listener, Voice
 
 SETTINGS = {"VIVAVOZ_APP_RECORDINGS_ENABLED": "true"}
 

@@ -22,13 +22,13 @@ from aioice import stun
 from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
 from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 
+from vivavoz.measuring.offer import OPUS, offer
 from vivavoz.media import rtp
 from vivavoz.media.dtls import Dtls, Identity
 from vivavoz.media.pacer import Pacer
 
 _SO_TIMESTAMPNS = 35
 _TIMESPEC = struct.Struct("@qq")
-_OPUS = 111
 _CHECK_EVERY_S = 0.05
 _CONSENT_EVERY_S = 2.0
 _CONNECT_S = 15.0
@@ -84,7 +84,7 @@ class Peer:
         self._channel: RTCDataChannel | None = None
         self._stream = rtp.RtpStream(
             ssrc=secrets.randbits(32),
-            payload_type=_OPUS,
+            payload_type=OPUS,
             sequence=secrets.randbits(15),
             timestamp=secrets.randbits(32),
             step=960,
@@ -140,36 +140,14 @@ class Peer:
     # ------------------------------------------------------------------ offer and answer
 
     def _offer(self) -> str:
-        port = self._socket.getsockname()[1]
-        transport = [
-            f"a=ice-ufrag:{self._ufrag}",
-            f"a=ice-pwd:{self._password}",
-            f"a=fingerprint:sha-256 {self._shared.identity.fingerprint}",
-            "a=setup:actpass",
-            f"a=candidate:1 1 udp 2130706431 127.0.0.1 {port} typ host",
-            "a=end-of-candidates",
-        ]
-        audio = [
-            f"m=audio {port} UDP/TLS/RTP/SAVPF {_OPUS}",
-            "c=IN IP4 127.0.0.1",
-            *transport,
-            "a=mid:0",
-            "a=sendrecv",
-            "a=rtcp-mux",
-            f"a=rtpmap:{_OPUS} opus/48000/2",
-            f"a=ssrc:{self._stream.ssrc} cname:bench",
-        ]
-        events = [
-            f"m=application {port} UDP/DTLS/SCTP webrtc-datachannel",
-            "c=IN IP4 127.0.0.1",
-            *transport,
-            "a=mid:1",
-            "a=sctp-port:5000",
-            "a=max-message-size:262144",
-        ]
-        group = "a=group:BUNDLE 0 1" if self._with_channel else "a=group:BUNDLE 0"
-        head = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", group]
-        return "\r\n".join([*head, *audio, *(events if self._with_channel else [])]) + "\r\n"
+        return offer(
+            self._socket.getsockname()[1],
+            user=self._ufrag,
+            password=self._password,
+            fingerprint=self._shared.identity.fingerprint,
+            ssrc=self._stream.ssrc,
+            channel=self._with_channel,
+        )
 
     def _take(self, answer: str) -> None:
         def value(pattern: str) -> str:
