@@ -97,6 +97,7 @@ def service(
         accept=accept,
         directory=directory,
         admission=Admission(config.limits.pace_ms, lambda: media.late_ms, lambda: len(calls)),
+        media=media,
     )
 
 

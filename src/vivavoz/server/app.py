@@ -14,11 +14,12 @@ from vivavoz.server import (
     cors,
     health,
     listing,
+    metrics,
     openapi,
     realtime,
     translations,
 )
-from vivavoz.server.errors import json_errors
+from vivavoz.server.errors import REFUSED, json_errors
 from vivavoz.server.guard import LoopbackGuard
 from vivavoz.server.service import SERVICE, Service
 
@@ -37,12 +38,14 @@ def build_app(service: Service, extra: Iterable[web.AbstractRouteDef] = ()) -> w
         middlewares.append(guard.middleware)
     app = web.Application(middlewares=middlewares, client_max_size=service.config.limits.body_bytes)
     app[SERVICE] = service
+    app[REFUSED] = service.refused
     if strict:
         app.on_response_prepare.append(azure.name_request)
         app.add_routes(_azure_routes())
     else:
         app.add_routes(_routes())
     app.add_routes([web.get("/healthz", health.live), web.get("/readyz", health.ready)])
+    app.add_routes([web.get("/metrics", metrics.metrics, allow_head=False)])
     app.add_routes([web.get("/openapi.json", openapi.serve)])
     app[openapi.DOCUMENT] = openapi.describe(app.router.routes(), service)
     app.add_routes(extra)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -19,6 +20,9 @@ log = logging.getLogger("vivavoz.server")
 REQUEST_ID = web.RequestKey("request_id", str)
 GATEWAY = web.RequestKey("gateway", bool)
 """Set where refusals shall look as those of Azure's gateway do."""
+
+REFUSED = web.AppKey("refused", Counter[str])
+"""How often, by the code in the answer."""
 
 _GATEWAY_CODES = ("DeploymentNotFound", "OpperationNotSupported")
 
@@ -83,31 +87,31 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         response = await handler(request)
     except ApiError as error:
-        response = error.response(request.get(GATEWAY, False))
+        response = _refused(request, error)
     except ProtocolError as error:
-        response = ApiError(
-            400, error.message, code=error.code, type=error.type, param=error.param
-        ).response()
+        refusal = ApiError(400, error.message, code=error.code, type=error.type, param=error.param)
+        response = _refused(request, refusal)
     except web.HTTPException as error:
         if error.status < 400:
             raise
-        response = _of_framework(error, request).response(request.get(GATEWAY, False))
+        response = _refused(request, _of_framework(error, request))
     except ConnectionError:
         # The peer left while it was being answered: nobody reads what we would say.
         raise
     except Exception:
         log.exception("request %s failed: %s %.200r", request_id, request.method, request.path)
-        response = ApiError(
-            500,
-            f"The server had an error while processing your request. Its log names it {request_id}.",
-            code="internal_error",
-            type="server_error",
-        ).response()
+        said = f"The server had an error while processing your request. Its log names it {request_id}."
+        response = _refused(request, ApiError(500, said, code="internal_error", type="server_error"))
     if not response.prepared:
         response.headers["x-request-id"] = request_id
         response.headers["Server"] = "vivavoz"
         cors.allow(request, response)
     return response
+
+
+def _refused(request: web.Request, error: ApiError) -> web.Response:
+    request.app[REFUSED][error.code or str(error.status)] += 1
+    return error.response(request.get(GATEWAY, False))
 
 
 def _of_framework(error: web.HTTPException, request: web.Request) -> ApiError:

@@ -48,5 +48,9 @@ async def live(request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """200 when a call could be opened now, else 503."""
     service: Service = request.app[SERVICE]
-    serving = service.engines.state == "ready" and not service.draining and not service.admission.overloaded
-    return _answer(service, 200 if serving else 503)
+    return _answer(service, 200 if serving(service) else 503)
+
+
+def serving(service: Service) -> bool:
+    """Whether a call could be opened now."""
+    return service.engines.state == "ready" and not service.draining and not service.admission.overloaded

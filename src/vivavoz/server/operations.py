@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from aiohttp.typedefs import Handler
 
-from vivavoz.server import beta, calls, client_secrets, cors, health, listing, realtime, translations
+from vivavoz.server import beta, calls, client_secrets, cors, health, listing, metrics, realtime, translations
 from vivavoz.server.schemas import (
     ANSWER,
     EVENTS,
@@ -126,6 +126,16 @@ def operations(strict: bool, document: Handler) -> dict[Handler, Json]:
             "summary": "Whether a call could be opened now.",
             "responses": {"200": report, "503": report, **here_only},
             **open_to_all,
+        },
+        metrics.metrics: {
+            "summary": "Counters of all workers, for Prometheus.",
+            "responses": {
+                "200": {
+                    "description": "Its text format.",
+                    "content": {"text/plain": {"schema": {"type": "string"}}},
+                },
+                **failures(),
+            },
         },
         document: {
             "summary": "This document.",

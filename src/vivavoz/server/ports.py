@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from vivavoz.media.ports import EngineStats
 from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.port import Attachment, ObserverTransport, Transport
 from vivavoz.wire.extensions import Observing
@@ -82,6 +83,19 @@ class Calls(Protocol):
     async def other_than(self, version: str) -> None:
         """Wait until the set is not the one of that version."""
         ...
+
+
+class Media(Protocol):
+    """The media path's own counters."""
+
+    @property
+    def calls(self) -> int: ...
+
+    @property
+    def stats(self) -> EngineStats: ...
+
+    @property
+    def late_ms(self) -> float: ...
 
 
 Accept = Callable[[str, OpenCall, Filter, Dialect], str]

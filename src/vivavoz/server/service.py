@@ -14,7 +14,7 @@ from vivavoz.config import Config
 from vivavoz.server.admission import Admission
 from vivavoz.server.auth import Authenticator
 from vivavoz.server.engine_pool import EnginePool
-from vivavoz.server.ports import Accept, Calls
+from vivavoz.server.ports import Accept, Calls, Media
 from vivavoz.server.tokens import Tokens
 from vivavoz.wire.options import AnyPatch
 
@@ -51,6 +51,10 @@ class Service:
     """A session with its stored prompt filled in. Raises ProtocolError."""
     draining: bool = False
     """No new calls: the worker is about to end."""
+    media: Media | None = None
+    """What metrics tell of it."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Requests refused, by the code in the answer."""
     sidebands: Counter[str] = field(default_factory=Counter)
     """Open sideband connections by call id."""
 
