@@ -19,6 +19,11 @@ from typing import Any
 
 READY_WITHIN_S = 90.0
 ENDS_WITHIN_S = 20.0
+STARTS = 3
+
+
+class PortTaken(AssertionError):
+    """A port that was free is not any more."""
 
 
 @dataclass
@@ -81,7 +86,9 @@ def _wait_until_ready(running: Running) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while True:
         if running.process.poll() is not None:
-            raise AssertionError(f"vivavoz ended at its start:\n{running.log.read_text()}")
+            said = running.log.read_text()
+            kind = PortTaken if " is in use" in said else AssertionError
+            raise kind(f"vivavoz ended at its start:\n{said}")
         # A connection is all that is asked of a service behind TLS: its certificate is the test's own.
         with contextlib.suppress(OSError, urllib.error.URLError):
             if running.tls:
@@ -108,11 +115,7 @@ def vivavoz(
 
     ``tls`` is a certificate and its key. Raises AssertionError where it does not come up.
     """
-    port = free_port()
-    log = folder / f"vivavoz-{port}.log"
     own = {
-        "VIVAVOZ_PORT": str(port),
-        "VIVAVOZ_UDP_PORT": str(free_port(socket.SOCK_DGRAM)),
         "VIVAVOZ_STATE_DIR": str(folder / "state"),
         "VIVAVOZ_DRAIN_SECONDS": "1",
         "VIVAVOZ_LIMIT_PACE_MS": "0",  # tests run on machines that are busy with other tests
@@ -124,20 +127,60 @@ def vivavoz(
     if tls is not None:
         own |= {"VIVAVOZ_TLS": "true", "VIVAVOZ_TLS_CERT": str(tls[0]), "VIVAVOZ_TLS_KEY": str(tls[1])}
     outside = {name: value for name, value in os.environ.items() if not name.startswith("VIVAVOZ_")}
-    command = [Path(sys.executable).with_name("vivavoz"), "serve", "--engines", engines]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, env={**outside, **own, **(environment or {})}, stdout=output, stderr=subprocess.STDOUT
-        )
-    running = Running(process, port, key, log, tls is not None)
+    given = {**own, **(environment or {})}
+    running = _ready(folder, ["serve", "--engines", engines], outside, given, key=key, tls=tls is not None)
     try:
-        _wait_until_ready(running)
         yield running
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(ENDS_WITHIN_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        _end(running.process)
+
+
+def _ready(
+    folder: Path, arguments: list[str], outside: Mapping[str, str], given: Mapping[str, str], **shape: Any
+) -> Running:
+    """A free port can be taken by somebody else before the service has it: then it is another one's turn."""
+    starts = 0
+    while True:
+        starts += 1
+        running = _started(folder, arguments, outside, given, **shape)
+        try:
+            _wait_until_ready(running)
+            return running
+        except PortTaken:
+            if starts == STARTS:
+                raise
+        except BaseException:
+            _end(running.process)
+            raise
+
+
+def _started(
+    folder: Path,
+    arguments: list[str],
+    outside: Mapping[str, str],
+    given: Mapping[str, str],
+    *,
+    key: str | None,
+    tls: bool,
+) -> Running:
+    port = free_port()
+    ports = {"VIVAVOZ_PORT": str(port), "VIVAVOZ_UDP_PORT": str(free_port(socket.SOCK_DGRAM))}
+    log = folder / f"vivavoz-{port}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [Path(sys.executable).with_name("vivavoz"), *arguments],
+            env={**outside, **ports, **given},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    return Running(process, port, key, log, tls)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
