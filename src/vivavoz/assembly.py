@@ -13,6 +13,7 @@ from vivavoz.call.prompts import load as load_prompts
 from vivavoz.call.registry import CallRegistry
 from vivavoz.call.settings import CallSettings
 from vivavoz.cluster.directory import Directory, LocalDirectory, WorkerDirectory
+from vivavoz.cluster.load import Load, LoadBoard, PlaceByLoad
 from vivavoz.config import Config, ConfigError, Secrets
 from vivavoz.engines.build import build_engines
 from vivavoz.engines.mcp import Policy, tool_servers
@@ -26,6 +27,7 @@ from vivavoz.server.engine_pool import EnginePool
 from vivavoz.server.entra import EntraTokens
 from vivavoz.server.guard import binds_loopback_only
 from vivavoz.server.guesses import Guesses
+from vivavoz.server.health import takes_calls
 from vivavoz.server.ports import OpenCall
 from vivavoz.server.sealing import Sealer, sealing_secrets
 from vivavoz.server.service import Service
@@ -81,7 +83,7 @@ def service(
     directory: Directory = LocalDirectory()
     if len(plan.sockets) > 1:
         directory = WorkerDirectory(plan.tag, {tag: Path(path) for tag, path in plan.sockets.items()})
-    return Service(
+    made = Service(
         config=config,
         auth=Authenticator(
             secrets.api_keys,
@@ -99,6 +101,10 @@ def service(
         admission=Admission(config.limits.pace_ms, lambda: media.late_ms, lambda: len(calls)),
         media=media,
     )
+    if len(plan.sockets) > 1:
+        board = LoadBoard(Path(plan.sockets[plan.tag]).parent / "load")
+        made.placement = PlaceByLoad(board, directory, lambda: Load(len(calls), takes_calls(made)))
+    return made
 
 
 def engine_sets(plan: Plan) -> dict[str, Engines]:

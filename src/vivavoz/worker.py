@@ -131,6 +131,7 @@ async def run(
             loading = group.create_task(pool.run())
             listening(port)
             looking = group.create_task(_name_local_models(plan, port))
+            saying = group.create_task(service.placement.keep_saying())
             await ending.wait()
             looking.cancel()
             service.draining = True
@@ -141,6 +142,7 @@ async def run(
             # While their connections are still there to be told.
             await calls.close()
             loading.cancel()
+            saying.cancel()
     log.info("ended")
 
 

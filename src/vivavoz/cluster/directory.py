@@ -40,6 +40,11 @@ class Directory(Protocol):
     def own_tag(self) -> str: ...
 
     @property
+    def own_socket(self) -> Path | None:
+        """Where this worker listens for the others; None: there are none."""
+        ...
+
+    @property
     def others(self) -> Mapping[str, Elsewhere]:
         """All the other workers, by tag."""
         ...
@@ -48,6 +53,10 @@ class Directory(Protocol):
 class Placement(Protocol):
     async def place(self, model: str) -> Place:
         """Where a new call of ``model`` shall live."""
+        ...
+
+    async def keep_saying(self) -> None:
+        """Tell the others how much there is to do here, until cancelled."""
         ...
 
 
@@ -62,6 +71,7 @@ class LocalDirectory:
     """One worker: every call is here."""
 
     own_tag = worker_tag(0)
+    own_socket: Path | None = None
     others: Mapping[str, Elsewhere] = {}
 
     async def find(self, call_id: str) -> Place | None:
@@ -74,6 +84,7 @@ class WorkerDirectory:
     def __init__(self, own_tag: str, sockets: Mapping[str, Path]) -> None:
         """``sockets``: the unix sockets of all workers, by tag."""
         self.own_tag = own_tag
+        self.own_socket: Path | None = sockets.get(own_tag)
         self.others = {tag: Elsewhere(path) for tag, path in sockets.items() if tag != own_tag}
 
     async def find(self, call_id: str) -> Place | None:
@@ -88,3 +99,6 @@ class PlaceHere:
 
     async def place(self, model: str) -> Place:
         return Here()
+
+    async def keep_saying(self) -> None:
+        """There is nobody to tell."""

@@ -39,12 +39,19 @@ async def create(request: web.Request) -> web.StreamResponse:
 async def relayed(request: web.Request) -> web.StreamResponse | None:
     """The response of the worker that is to hold the new call; None: it is this one. Raises ApiError."""
     service: Service = request.app[SERVICE]
+    if was_relayed(request):
+        return None
     place = await service.placement.place(request.query.get("model") or service.config.default_model)
-    if not isinstance(place, Elsewhere) or was_relayed(request):
+    if not isinstance(place, Elsewhere):
         return None
     try:
         body = await read_body(request, service.config.limits.body_bytes)
-        return await relay_http(request, place.socket, body)
+        with contextlib.suppress(OwnerUnreachable):
+            return await relay_http(request, place.socket, body)
+        # It has just gone. Here, then, by the way that a request takes whose body has been read.
+        if service.directory.own_socket is None:
+            raise owner_unreachable()
+        return await relay_http(request, service.directory.own_socket, body)
     except OwnerUnreachable:
         raise owner_unreachable() from None
 

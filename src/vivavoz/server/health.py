@@ -48,9 +48,9 @@ async def live(request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """200 when a call could be opened now, else 503."""
     service: Service = request.app[SERVICE]
-    return _answer(service, 200 if serving(service) else 503)
+    return _answer(service, 200 if takes_calls(service) else 503)
 
 
-def serving(service: Service) -> bool:
+def takes_calls(service: Service) -> bool:
     """Whether a call could be opened now."""
     return service.engines.state == "ready" and not service.draining and not service.admission.overloaded

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 import vivavoz
 from vivavoz.cluster.relay import OwnerUnreachable, ask, was_relayed
 from vivavoz.media.ports import Drop, End, EngineStats
-from vivavoz.server.health import serving
+from vivavoz.server.health import takes_calls
 from vivavoz.server.service import SERVICE, Service
 
 _PROCESS = ProcessCollector(registry=None)
@@ -86,7 +86,7 @@ def _own(service: Service) -> Iterator[Metric]:
     info.add_metric([worker, vivavoz.__version__], 1)
     yield info
     yield gauge("calls", "Calls alive, over any transport.", len(service.calls))
-    yield gauge("ready", "Whether a call could be opened now.", serving(service))
+    yield gauge("ready", "Whether a call could be opened now.", takes_calls(service))
     overloaded = service.admission.overloaded
     yield gauge("overloaded", "Whether calls are refused so that the others do not suffer.", overloaded)
     yield gauge("draining", "Whether the worker is about to end.", service.draining)
