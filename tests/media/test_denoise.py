@@ -148,7 +148,10 @@ def test_it_does_not_matter_how_the_sound_is_cut(sizes: list[int]) -> None:
     for size in sizes:
         out += cut.process(sound[at : at + 2 * size])
         at += 2 * size
-    assert out == whole
+    assert len(out) == len(whole)
+    # How a block of floats is cut into SIMD lanes depends on its length and address, and with it how they
+    # round: by a step of the last bit, which the way back up can make two.
+    assert not out or np.abs(samples(out) - samples(whole)).max() <= 2
     assert len(out) + len(cut.rest()) == len(sound)
     assert cut.rest() == b""
 
