@@ -149,8 +149,8 @@ def test_it_does_not_matter_how_the_sound_is_cut(sizes: list[int]) -> None:
         out += cut.process(sound[at : at + 2 * size])
         at += 2 * size
     assert len(out) == len(whole)
-    # How a block of floats is cut into SIMD lanes depends on its length and address, and with it how they
-    # round: by a step of the last bit, which the way back up can make two.
+    # The order in which the resamplers add floats depends on a block's length and on the CPU, and with it how
+    # they round: by one step, of which the way back up can make two.
     assert not out or np.abs(samples(out) - samples(whole)).max() <= 2
     assert len(out) + len(cut.rest()) == len(sound)
     assert cut.rest() == b""

@@ -140,7 +140,10 @@ def test_pieces_give_the_same_as_the_whole(cuts: list[int], rates: tuple[int, in
         out += pieces.process(pcm[at : at + cut])
         at += cut
     out += pieces.process(pcm[at:])
-    assert out == whole.process(pcm)
+    expected = whole.process(pcm)
+    assert len(out) == len(expected)
+    # The order in which a matrix product adds depends on its shape and on the CPU, and with it how it rounds.
+    assert np.abs(samples(out).astype(int) - samples(expected)).max() <= 1
 
 
 def test_only_whole_ratios() -> None:

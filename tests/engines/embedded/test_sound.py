@@ -48,7 +48,8 @@ def test_any_cutting_gives_the_same_samples_and_holds_none_back_for_long(sizes: 
         position += size
         assert position * 2 / 3 - sum(map(len, out)) < 13
     whole = np.concatenate([*out, stream.flush()])[: len(pcm) // 3] if out else np.zeros(0)
-    np.testing.assert_allclose(whole, downsample(pcm), atol=1e-6)
+    # A third of a 16-bit step: how a sum of floats rounds depends on the block's length and on the CPU.
+    np.testing.assert_allclose(whole, downsample(pcm), atol=1e-5)
 
 
 def test_features_are_whispers() -> None:
