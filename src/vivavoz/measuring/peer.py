@@ -10,28 +10,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import re
 import secrets
-import socket
-import struct
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from aioice import stun
-from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
-from aiortc.rtcsctptransport import RTCSctpCapabilities, RTCSctpTransport
 
+from vivavoz.measuring.answer import read_answer
+from vivavoz.measuring.channel import Channel
+from vivavoz.measuring.inbox import Event, Inbox
 from vivavoz.measuring.offer import OPUS, offer
+from vivavoz.measuring.stamped import stamp, stamped_socket
 from vivavoz.media import rtp
-from vivavoz.media.dtls import Dtls, Identity
+from vivavoz.media.dtls import Dtls, DtlsError, Identity
 from vivavoz.media.pacer import Pacer
 
-_SO_TIMESTAMPNS = 35
-_TIMESPEC = struct.Struct("@qq")
 _CHECK_EVERY_S = 0.05
 _CONSENT_EVERY_S = 2.0
 _CONNECT_S = 15.0
+_LACKING = {
+    "ice": "no candidate of the answer responded to ICE",
+    "dtls": "the DTLS handshake was not done",
+    "channel": "the data channel did not open",
+}
 
 Answer = Callable[[str], Awaitable[str]]
 """An offer in, the answer out."""
@@ -58,30 +60,37 @@ class Peers:
 
 
 class Peer:
-    """One call, from the caller's side. ``events`` keeps ``(arrived, event)`` of the event channel."""
+    """One call, from the caller's side. ``hosts`` are the addresses of this machine that are offered."""
 
-    def __init__(self, shared: Peers, microphone: Microphone, ear: Ear, *, channel: bool = True) -> None:
-        self.events: list[tuple[float, dict[str, Any]]] = []
+    def __init__(
+        self,
+        shared: Peers,
+        microphone: Microphone,
+        ear: Ear,
+        *,
+        channel: bool = True,
+        hosts: Sequence[str] = ("127.0.0.1",),
+    ) -> None:
+        self.inbox = Inbox()
+        self.reached: dict[str, float] = {}
+        """When the answer came, ICE found a path, DTLS was done, the channel open: ``answer``, ``ice``,
+        ``dtls``, ``channel``."""
         self.closed = asyncio.Event()
         self._shared = shared
         self._microphone = microphone
         self._ear = ear
         self._with_channel = channel
         self._loop = asyncio.get_running_loop()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        self._socket.bind(("127.0.0.1", 0))
+        self._hosts = hosts
+        self._socket = stamped_socket(hosts[0] if len(hosts) == 1 else "0.0.0.0")
         self._ufrag, self._password = secrets.token_hex(4), secrets.token_hex(16)
-        self._remote: tuple[str, int] | None = None
+        self._remotes: list[tuple[str, int]] = []
         self._remote_ufrag = self._remote_password = ""
         self._tie_breaker = secrets.randbits(64)
         self._check_at = 0.0
         self._selected = False
         self._dtls: Dtls | None = None
-        self._sctp: RTCSctpTransport | None = None
-        self._channel: RTCDataChannel | None = None
+        self._channel: Channel | None = None
         self._stream = rtp.RtpStream(
             ssrc=secrets.randbits(32),
             payload_type=OPUS,
@@ -89,22 +98,35 @@ class Peer:
             timestamp=secrets.randbits(32),
             step=960,
         )
-        self._connected = asyncio.Event()
-        self._arrived = asyncio.Event()
+        self._settled: asyncio.Future[None] = self._loop.create_future()
         self._now = 0.0
 
     @property
     def remote_port(self) -> int:
         """The service's media port."""
-        return self._remote[1] if self._remote is not None else 0
+        return self._remotes[0][1] if self._remotes else 0
+
+    @property
+    def events(self) -> list[tuple[float, Event]]:
+        """``(arrived, event)`` of the event channel."""
+        return self.inbox.events
 
     async def connect(self, answer: Answer) -> None:
-        """Offer, and return when sound (and events) can flow. Raises TimeoutError."""
+        """Offer, and return when sound (and events) can flow.
+
+        Raises TimeoutError, :class:`~vivavoz.media.dtls.DtlsError`,
+        :class:`~vivavoz.measuring.answer.AnswerError`.
+        """
         self._take(await answer(self._offer()))
+        self.reached["answer"] = time.time()
         self._loop.add_reader(self._socket.fileno(), self._readable)
         self._shared.pacer.add(self)
-        async with asyncio.timeout(_CONNECT_S):
-            await self._connected.wait()
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await asyncio.shield(self._settled)
+        except TimeoutError:
+            lacking = next(step for step in ("ice", "dtls", "channel") if step not in self.reached)
+            raise TimeoutError(f"{_LACKING[lacking]} within {_CONNECT_S:g} s of the answer") from None
 
     def send(self, event: dict[str, Any]) -> None:
         """A client event."""
@@ -115,32 +137,30 @@ class Peer:
         assert self._channel is not None
         self._channel.send(text)
 
-    async def wait_for(self, kind: str, *, after: float = 0.0, timeout_s: float = 30.0) -> tuple[float, Any]:
-        """The first event of a type that arrived after a moment. Raises TimeoutError."""
-        async with asyncio.timeout(timeout_s):
-            while True:
-                for arrived, event in self.events:
-                    if arrived > after and event["type"] == kind:
-                        return arrived, event
-                self._arrived.clear()
-                await self._arrived.wait()
+    async def wait_for(
+        self, kind: str, *, after: float = 0.0, timeout_s: float = 30.0
+    ) -> tuple[float, Event]:
+        """The first event of a type that arrived after a moment. Raises TimeoutError,
+        :class:`~vivavoz.measuring.inbox.Ended`."""
+        return await self.inbox.wait_for(kind, after=after, timeout_s=timeout_s)
 
     async def close(self) -> None:
         """Say goodbye and free everything."""
-        if self._sctp is not None:
-            await self._sctp.stop()
+        if self._channel is not None:
+            await self._channel.close()
         if self._dtls is not None:
             self._dtls.close()
         self._shared.pacer.remove(self)
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._socket.close()
-        self.closed.set()
+        self._end("hung up")
 
     # ------------------------------------------------------------------ offer and answer
 
     def _offer(self) -> str:
         return offer(
+            self._hosts,
             self._socket.getsockname()[1],
             user=self._ufrag,
             password=self._password,
@@ -149,21 +169,14 @@ class Peer:
             channel=self._with_channel,
         )
 
-    def _take(self, answer: str) -> None:
-        def value(pattern: str) -> str:
-            found = re.search(pattern, answer, re.MULTILINE)
-            if found is None:
-                raise ValueError(f"the answer lacks {pattern}")
-            return found[1].strip()
-
-        self._remote_ufrag = value(r"^a=ice-ufrag:(.+)$")
-        self._remote_password = value(r"^a=ice-pwd:(.+)$")
-        port = value(r"^a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+) typ host")
-        self._remote = ("127.0.0.1", int(port))
+    def _take(self, sdp: str) -> None:
+        answer = read_answer(sdp)
+        self._remote_ufrag, self._remote_password = answer.user, answer.password
+        self._remotes = answer.addresses
         self._dtls = Dtls(
             self._shared.identity,
-            client=value(r"^a=setup:(\w+)") == "passive",
-            fingerprints=[("sha-256", value(r"^a=fingerprint:sha-256 (.+)$").upper())],
+            client=answer.passive,
+            fingerprints=[("sha-256", answer.fingerprint)],
             transmit=self._transmit,
         )
 
@@ -173,10 +186,14 @@ class Peer:
         """The pacer's turn: checks, the handshake's timer, a packet of sound."""
         if now >= self._check_at:
             self._check_at = now + (_CONSENT_EVERY_S if self._selected else _CHECK_EVERY_S)
-            self._transmit(self._check())
+            for remote in self._remotes:
+                self._send_to(remote, self._check())
         if self._dtls is None or self._dtls.closed:
             return
-        self._dtls.tick()
+        try:
+            self._dtls.tick()
+        except DtlsError as error:
+            self._fail(error)
         if self._dtls.srtp is None:
             return
         self._stream.skip(skipped)
@@ -197,9 +214,11 @@ class Peer:
         return bytes(message)
 
     def _transmit(self, data: bytes) -> None:
-        assert self._remote is not None
+        self._send_to(self._remotes[0], data)
+
+    def _send_to(self, remote: tuple[str, int], data: bytes) -> None:
         with contextlib.suppress(OSError):
-            self._socket.sendto(data, self._remote)
+            self._socket.sendto(data, remote)
 
     # ------------------------------------------------------------------ what arrives
 
@@ -211,7 +230,9 @@ class Peer:
                 return
             except OSError:
                 continue  # an ICMP error of something sent to a service that is gone
-            self._now = _stamp(ancillary)
+            self._now = stamp(ancillary)
+            if not data:
+                continue
             if data[0] < 4:
                 self._stun(data, source)
             elif self._dtls is not None and data[0] < 64:
@@ -228,7 +249,10 @@ class Peer:
         except ValueError:
             return
         if message.message_class == stun.Class.RESPONSE and not self._selected:
-            self._selected = True
+            if source not in self._remotes:
+                return
+            self._selected, self._remotes = True, [source]
+            self.reached["ice"] = self._now
             assert self._dtls is not None
             self._dtls.start()
         elif message.message_class == stun.Class.REQUEST:
@@ -236,60 +260,43 @@ class Peer:
             answer.attributes["XOR-MAPPED-ADDRESS"] = source
             answer.add_message_integrity(self._password.encode())
             answer.add_fingerprint()
-            self._transmit(bytes(answer))
+            self._send_to(source, bytes(answer))
 
     def _secured(self, data: bytes) -> None:
         dtls = self._dtls
         assert dtls is not None
-        for packet in dtls.receive(data):
-            if self._sctp is not None:
-                _run(self._sctp._handle_data(packet))
+        try:
+            packets = dtls.receive(data)
+        except DtlsError as error:
+            self._fail(error)
+            return
+        for packet in packets:
+            if self._channel is not None:
+                self._channel.receive(packet)
         if dtls.closed:
-            self.closed.set()
-        if dtls.srtp is not None and not self._connected.is_set() and self._sctp is None:
+            self._end("the endpoint hung up")
+        if dtls.srtp is not None and "dtls" not in self.reached:
+            self.reached["dtls"] = self._now
             if self._with_channel:
-                self._open_channel(dtls)
+                self._channel = Channel(dtls, opened=self._opened, message=self._on_message)
             else:
-                self._connected.set()
+                self._settle()
 
-    def _open_channel(self, dtls: Dtls) -> None:
-        self._sctp = RTCSctpTransport(_Lower(dtls))  # type: ignore[arg-type]
-        self._channel = RTCDataChannel(self._sctp, RTCDataChannelParameters(label="oai-events"))
-        self._channel.on("open", self._connected.set)
-        self._channel.on("message", self._on_message)
-        _run(self._sctp.start(RTCSctpCapabilities(maxMessageSize=262144), 5000))
+    def _opened(self) -> None:
+        self.reached["channel"] = self._now
+        self._settle()
 
-    def _on_message(self, text: str) -> None:
-        self.events.append((self._now, json.loads(text)))
-        self._arrived.set()
+    def _on_message(self, text: str | bytes) -> None:
+        self.inbox.put(self._now, text)
 
+    def _settle(self) -> None:
+        if not self._settled.done():
+            self._settled.set_result(None)
 
-class _Lower:
-    """What aiortc's SCTP knows of DTLS."""
+    def _fail(self, error: DtlsError) -> None:
+        if not self._settled.done():
+            self._settled.set_exception(error)
 
-    state = "connected"
-
-    def __init__(self, dtls: Dtls) -> None:
-        self._dtls = dtls
-        self._role = "client" if dtls.client else "server"
-
-    async def _send_data(self, data: bytes) -> None:
-        self._dtls.send(data)
-
-    def _register_data_receiver(self, receiver: object) -> None: ...
-
-    def _unregister_data_receiver(self, receiver: object) -> None: ...
-
-
-def _run(coroutine: Coroutine[Any, Any, None]) -> None:
-    """Run a coroutine that never suspends, since nothing below it waits."""
-    with contextlib.suppress(StopIteration):
-        coroutine.send(None)
-
-
-def _stamp(ancillary: list[tuple[int, int, bytes]]) -> float:
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == _SO_TIMESTAMPNS:
-            seconds, nanoseconds = _TIMESPEC.unpack_from(data)
-            return float(seconds) + float(nanoseconds) / 1e9
-    return time.time()
+    def _end(self, how: str) -> None:
+        self.inbox.end(how)
+        self.closed.set()

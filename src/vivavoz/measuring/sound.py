@@ -10,7 +10,7 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from vivavoz.media.opus import Decoder, Encoder
+from vivavoz.media.opus import Decoder, Encoder, OpusError
 from vivavoz.media.rtp import RtpPacket
 
 RATE = 24_000
@@ -84,11 +84,18 @@ def encoded(pcm: bytes) -> list[bytes]:
     return [encoder.encode(pcm[n * _FRAME_BYTES : (n + 1) * _FRAME_BYTES]) for n in range(frames)]
 
 
+def audible(pcm: bytes) -> tuple[float, float] | tuple[None, None]:
+    """Where in ``pcm`` (s) the first and the last audible sample are."""
+    loud = np.flatnonzero(np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32)) >= AUDIBLE)
+    return (float(loud[0]) / RATE, float(loud[-1]) / RATE) if len(loud) else (None, None)
+
+
 class Heard(msgspec.Struct, frozen=True):
     """One packet of the service's voice. ``first`` and ``last`` are where in its 20 ms (s) something was
     audible; None for a silent one."""
 
     arrived: float
+    sequence: int
     timestamp: int
     first: float | None
     last: float | None
@@ -99,14 +106,18 @@ class Listener:
 
     def __init__(self) -> None:
         self.heard: list[Heard] = []
+        self.undecodable = 0
+        """Packets that were no Opus."""
         self._decoder = Decoder()
         self._changed = asyncio.Event()
 
     def packet(self, arrived: float, packet: RtpPacket) -> None:
-        samples = np.frombuffer(self._decoder.decode(packet.payload), dtype="<i2").astype(np.int32)
-        loud = np.flatnonzero(np.abs(samples) >= AUDIBLE)
-        first, last = (float(loud[0]) / RATE, float(loud[-1]) / RATE) if len(loud) else (None, None)
-        self.heard.append(Heard(arrived, packet.timestamp, first, last))
+        try:
+            first, last = audible(self._decoder.decode(packet.payload))
+        except OpusError:
+            self.undecodable += 1
+            return
+        self.heard.append(Heard(arrived, packet.sequence, packet.timestamp, first, last))
         self._changed.set()
 
     @property
