@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
-import platform
 import socket
 import statistics
 import subprocess
@@ -22,6 +20,10 @@ from typing import Any
 
 import aiohttp
 import msgspec
+
+from vivavoz.measuring.figures import aligned, machine
+from vivavoz.measuring.figures import percentile as percentile
+from vivavoz.measuring.figures import summary as summary
 
 EMBEDDED_INSTRUCTIONS = "You are a friendly voice assistant. Answer in one or two short sentences."
 """What the models are told where they are measured."""
@@ -184,63 +186,14 @@ def pin_nowhere() -> None:
 # --------------------------------------------------------------------------- figures
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """By nearest rank: a value that was measured. NaN of none."""
-    if not values:
-        return math.nan
-    return sorted(values)[max(0, math.ceil(share / 100 * len(values)) - 1)]
-
-
-def summary(values: Sequence[float]) -> dict[str, float]:
-    """Count, median, p95, p99, least and largest."""
-    return {
-        "n": len(values),
-        "p50": round(percentile(values, 50), 3),
-        "p95": round(percentile(values, 95), 3),
-        "p99": round(percentile(values, 99), 3),
-        "min": round(min(values, default=math.nan), 3),
-        "max": round(max(values, default=math.nan), 3),
-    }
-
-
 def slope(points: Sequence[tuple[float, float]]) -> float:
     """Of the straight line that fits best."""
     return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
 
 
-def machine() -> dict[str, Any]:
-    """What it was measured on."""
-    model = next(
-        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
-        platform.processor(),
-    )
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "load": [round(each, 2) for each in os.getloadavg()],
-    }
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []
-
-
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print it."""
-    cells = [[_cell(each) for each in row] for row in [columns, *rows]]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
-    print(f"\n{title}")
-    for row in cells:
-        print("  " + "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _cell(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+    print(f"\n{title}\n{aligned(columns, rows)}")
 
 
 def write(name: str, figures: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ OWNERS: dict[str, str] = {
     "engines/process/client.py": "start/stop own the connection, each job and each connection its own helper",
     "engines/process/host.py": "the connection keeps a task a job, cancels them at its end and awaits them",
     "engines/process/supervisor.py": "start/stop of one engine process own its keeper",
+    "measuring/websocket.py": "start/close of a connection own its reader, its writer and its microphone",
 }
 """File under src/vivavoz -> who keeps, cancels and awaits its tasks."""
 

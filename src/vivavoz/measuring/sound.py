@@ -53,8 +53,12 @@ class Voice:
         return utterance
 
     def packet(self, now: float) -> bytes:
+        return self._encoder.encode(self.frame(now))
+
+    def frame(self, now: float) -> bytes:
+        """The 20 ms (PCM) that end at ``now``."""
         if not self._frames:
-            return self._encoder.encode(bytes(_FRAME_BYTES))
+            return bytes(_FRAME_BYTES)
         pcm, utterance = self._frames.popleft()
         if utterance is not self._last:
             # A microphone hands a frame over when its last sample was spoken.
@@ -62,7 +66,7 @@ class Voice:
         if not self._frames or self._frames[0][1] is not utterance:
             utterance.ended = now
             utterance.over.set()
-        return self._encoder.encode(pcm)
+        return pcm
 
 
 class Loop:
