@@ -9,6 +9,7 @@ import socket
 import weakref
 
 import pytest
+from aiortc.rtp import RtcpPacket, RtcpSrPacket
 
 from vivavoz.media import opus, rtcp, rtp, stun
 from vivavoz.media.config import MediaConfig
@@ -17,6 +18,8 @@ from vivavoz.media.ports import MediaError, MediaFull, Played, PlayoutFull
 
 from .minipeer import MiniPeer, Wire
 from .peers import RecordingSink, loudness, tone
+
+VOICE = opus.Encoder().encode(tone(20))
 
 
 async def settle() -> None:
@@ -404,6 +407,62 @@ async def test_reports_are_sent_and_read() -> None:
         rtt = peer.call.stats().rtt_ms
         assert rtt is not None
         assert 0 <= rtt < 60_000
+
+
+async def test_a_sender_report_says_when_the_last_frame_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its two times are of one moment (RFC 3550 section 6.4.1), and it counts packets and payload."""
+    wall = 1_800_000_000.25
+    monkeypatch.setattr("vivavoz.media.audio.time.time", lambda: wall)
+    async with Wire() as wire:
+        peer = MiniPeer(wire, RecordingSink())
+        peer.connect()
+        for step in range(1, 200):
+            peer.call.tick(wire.now + step * 0.02, 0)
+            wire.run()
+            if peer.rtcp:
+                break
+        packets = [packet for data in peer.rtp if (packet := rtp.parse(data)) is not None]
+        report, *_ = RtcpPacket.parse(peer.rtcp[0])
+        assert isinstance(report, RtcpSrPacket)
+        assert report.sender_info.rtp_timestamp == packets[-1].timestamp
+        assert report.sender_info.ntp_timestamp == int((wall + 2208988800) * 2**32)
+        assert report.sender_info.packet_count == len(packets)
+        assert report.sender_info.octet_count == sum(len(packet.payload) for packet in packets)
+
+
+async def test_a_receiver_report_says_what_was_lost_since_the_last_and_how_it_jittered() -> None:
+    async with Wire() as wire:
+        peer = MiniPeer(wire, RecordingSink())
+        peer.connect()
+        assert peer.dtls.srtp is not None
+        peer.send(peer.speak(VOICE))
+        report = rtcp.sender_report(77, 0x1234567890ABCDEF, 0, 1, 1, []) + rtcp.cname(77, "me")
+        peer.send(peer.dtls.srtp.protect_rtcp(report))
+        asked = wire.now
+        blocks = []
+        for step in range(1, 700):
+            wire.now += 0.02
+            data = peer.speak(VOICE)
+            # Of the first 350 every tenth is lost; every other packet is 8 ms late.
+            if step > 350 or step % 10:
+                wire.engine.handle(data, peer.address, wire.now + 0.008 * (step % 2))
+            peer.call.tick(wire.now + 0.009, 0)
+            wire.run()
+            while peer.rtcp:
+                reports = rtcp.parse(peer.rtcp.pop(0))
+                assert reports is not None
+                (block,) = reports.blocks
+                blocks.append((wire.now, block))
+        assert len(blocks) >= 4
+        during = [block for now, block in blocks if now - asked < 7]
+        after = [block for now, block in blocks if now - asked > 10]
+        assert {block.fraction_lost for block in during} <= set(range(20, 32)), "a tenth of 256"
+        assert {block.fraction_lost for block in after[1:]} <= {0}
+        assert after[-1].lost == 35
+        assert 250 <= after[-1].jitter <= 400, "8 ms are 384 units of the RTP clock"
+        assert after[-1].last_sr == 0x567890AB
+        for now, block in blocks:
+            assert block.delay_since_sr / 65536 == pytest.approx(now + 0.009 - asked, abs=0.001)
 
 
 async def test_a_sink_that_raises_ends_its_own_call_only() -> None:

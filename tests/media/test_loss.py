@@ -165,3 +165,36 @@ def test_one_lost_packet_is_no_lossy_path() -> None:
     watch = LossWatch()
     watch.report(3)  # one of a hundred
     assert not watch.lossy
+
+
+def sizes(call: Sending, seconds: int = 4) -> list[int]:
+    call.speak(seconds * 1000)
+    return [len(packet.payload) for packet in call.packets]
+
+
+@pytest.mark.parametrize("wish", ["12000", "20000", "32000"])
+def test_the_callers_bitrate_is_kept(wish: str) -> None:
+    call = Sending({**CHROME, "maxaveragebitrate": wish})
+    average = sum(sizes(call)) * 8 / 4
+    assert 0.5 * int(wish) <= average <= 1.1 * int(wish)
+    assert with_silk(call.packets[50].payload) == (int(wish) < 24000), "CELT is no good for so little"
+
+
+@pytest.mark.parametrize("wish", ["", "x", "-1", "510000", "999999999999"])
+def test_a_bitrate_that_means_nothing_changes_nothing(wish: str) -> None:
+    assert sizes(Sending({**CHROME, "maxaveragebitrate": wish}), 1) == sizes(Sending(CHROME), 1)
+
+
+def test_a_caller_who_wants_packets_of_one_size_gets_them_in_silence_too() -> None:
+    call = Sending({**CHROME, "cbr": "1"})
+    call.run(200)
+    call.speak(400)
+    call.run(1000)
+    assert {len(packet.payload) for packet in call.packets} == {120}
+    assert len({len(packet.payload) for packet in Sending(CHROME).speak(400)}) > 1
+
+
+@pytest.mark.parametrize("parameters", [{"stereo": "1"}, {"sprop-stereo": "1"}, {"stereo": "0"}])
+def test_everybody_gets_mono(parameters: dict[str, str]) -> None:
+    packets = Sending({**CHROME, **parameters}).speak(200)
+    assert not any(packet.payload[0] & 4 for packet in packets)

@@ -308,3 +308,108 @@ def test_a_repeated_packet_does_not_prolong_the_wait() -> None:
     listener.tick(0.1)
     assert listener.decoder.decoded == [0, 2]
     assert listener.receiver.discarded == 9
+
+
+def delays(listener: Listener, arrivals: list[tuple[float, int]], until: float) -> dict[int, float]:
+    """How long after its arrival each packet was decoded (s), with a tick every 5 ms."""
+    came = {number: at for at, number in arrivals}
+    queue = sorted(arrivals)
+    found: dict[int, float] = {}
+    for index in range(int(until / 0.005) + 1):
+        now = index * 0.005
+        before = len(listener.decoder.decoded)
+        while queue and queue[0][0] <= now:
+            at, number = queue.pop(0)
+            listener.packet(at, number)
+        listener.tick(now)
+        for number in listener.decoder.decoded[before:]:
+            found[number] = now - came[number]
+    return found
+
+
+def test_on_a_path_that_keeps_the_order_a_gap_waits_for_no_more_than_a_packet() -> None:
+    listener = Listener()
+    arrivals = [arrival for arrival in steady(3100) if arrival[1] not in (10, 3000)]
+    waited = delays(listener, arrivals, 63)
+    assert HOLD - 0.01 <= waited[11] <= HOLD + 0.006, "nothing is known of the path yet"
+    assert FRAME - 0.006 <= waited[3001] <= FRAME + 0.006
+    assert waited[3002] <= 0.006
+
+
+@pytest.mark.parametrize("late", [0.045, 0.055])
+def test_reordering_that_was_seen_is_waited_for(late: float) -> None:
+    """The first comes too late after a minute of order; then one in two seconds is no loss any more."""
+    listener = Listener()
+    delayed = range(3000, 3500, 100)
+    arrivals = [(at + FRAME + late if number in delayed else at, number) for at, number in steady(3600)]
+    listener.run(arrivals, 72.05)
+    assert set(range(3600)) - set(listener.decoder.decoded) == {3000}
+    assert (listener.receiver.dropped["late"], listener.receiver.concealed) == (1, 1)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 400), st.floats(0, 0.5)),
+        max_size=20,
+    )
+)
+def test_no_path_makes_a_gap_wait_longer_than_60_ms(late: list[tuple[int, float]]) -> None:
+    listener = Listener()
+    behind = dict(late)
+    arrivals = [(at + behind.get(number, 0.0), number) for at, number in steady(401)]
+    for number, waited in delays(listener, arrivals, 10).items():
+        assert waited <= HOLD + 0.006, number
+
+
+def test_a_caller_who_sends_nothing_in_silence_is_silent_on_time() -> None:
+    """DTX: in a pause one packet every 400 ms, the sequence without a gap."""
+    listener = Listener()
+    word, pause = steady(50), [(1.01 + 0.4 * n, 49 + n) for n in range(1, 6)]
+    again = [(3.4 + FRAME * n, 55 + n) for n in range(50)]
+    listener.run(word + pause + again, 4.6)
+    assert listener.decoder.decoded == list(range(105))
+    frames = listener.frames
+    assert frames[:50] == list(range(50))
+    began = frames.index(55)
+    assert set(frames[50:began]) <= {-1, 0, *range(50, 55)}
+    assert 3.4 - PATIENCE <= began * FRAME <= 3.4 + FRAME, "the silence is as long as it was"
+    assert frames[began : began + 50] == list(range(55, 105))
+    assert (listener.receiver.lost, listener.receiver.discarded) == (0, 0)
+
+
+def test_a_caller_who_was_away_for_half_a_minute_goes_on_where_the_clock_is() -> None:
+    """The timestamps have jumped by as much as the clock, or by nothing, or by hours: it does not matter."""
+    for jump in (0, 30 * 48000, 10**9):
+        listener = Listener()
+        listener.run(steady(50), 31.0)
+        for number in range(50):
+            at = 31.01 + FRAME * number
+            payload = struct.pack("<h", 1000 + number)
+            timestamp = (50 + number) * 960 + jump & 0xFFFFFFFF
+            listener.out += listener.receiver.packet(
+                at, RtpPacket(PT, False, 50 + number, timestamp, 1, payload)
+            )
+            listener.tick(at)
+        assert listener.decoder.decoded == [*range(50), *range(1000, 1050)]
+        assert 32 - PATIENCE - FRAME <= len(listener.out) / 48000 <= 32 + FRAME
+        assert listener.receiver.jitter < 0.001
+        assert listener.receiver.discarded == 0
+
+
+@pytest.mark.parametrize("ppm", [200, -200])
+def test_an_hour_with_a_crystal_that_is_off(ppm: int) -> None:
+    decoder = FakeDecoder()
+    receiver = Receiver({PT: FakeCodec(decoder)}, hold=HOLD, patience=PATIENCE, max_ahead=AHEAD)
+    emitted = 0
+    period = FRAME * (1 - ppm / 1_000_000)
+    for number in range(180_000):
+        now = number * period
+        emitted += len(
+            receiver.packet(now, RtpPacket(PT, False, number & 0xFFFF, number * 960 & 0xFFFFFFFF, 1, b"\1\0"))
+        )
+        if number % 3 == 0:
+            emitted += len(receiver.tick(now + 0.01))
+    assert emitted == 180_000 * 960
+    assert (receiver.concealed, receiver.discarded, receiver.lost) == (0, 0, 0)
+    assert not receiver._held
+    assert abs(receiver._behind(180_000 * period)) <= 481

@@ -241,6 +241,7 @@ def test_static_payload_types_need_no_rtpmap() -> None:
         (lambda text: text.replace("UDP/TLS/RTP/SAVPF 111", "RTP/AVP 111"), "not DTLS-SRTP"),
         (lambda text: text.replace("111 63 9 0 8 13 110 126", "63 9 13"), "no codec in common"),
         (lambda text: text.replace("a=rtcp-mux\n", ""), "lacks a=rtcp-mux"),
+        (lambda text: text.replace("a=rtcp-mux\n", "a=rtcp-mux\na=maxptime:10\n"), "a=maxptime is below 20"),
         (lambda text: text.replace("a=ice-ufrag:ab+/\n", ""), "lacks a=ice-ufrag or a=ice-pwd"),
         (lambda text: text.replace("a=ice-pwd:0123456789abcdef+/012345\n", ""), "lacks a=ice-ufrag"),
         (lambda text: text.replace("ab+/", "a:b c"), "is malformed"),
@@ -257,6 +258,12 @@ def test_what_is_wrong_is_named(change: object, message: str) -> None:
     with pytest.raises(MediaError, match=message) as raised:
         parse_offer(change(CHROMIUM))
     assert raised.value.message
+
+
+@pytest.mark.parametrize("line", ["maxptime:20", "maxptime:120", "maxptime:x", "ptime:60", "ptime:10"])
+def test_packets_of_20_ms_are_what_all_others_get(line: str) -> None:
+    """``ptime`` is a wish (RFC 8866 section 6.4), ``maxptime`` a bound."""
+    assert parse_offer(CHROMIUM.replace("a=rtcp-mux\n", f"a=rtcp-mux\na={line}\n")).codecs
 
 
 @given(st.lists(st.tuples(st.integers(0, len(CHROMIUM) - 1), st.characters()), min_size=1, max_size=20))

@@ -46,13 +46,13 @@ class AudioStream:
             bitrate=config.opus_bitrate,
             complexity=config.opus_complexity,
         )
-        self._clock_rate = codec.rate
+        self._clock_rate, self._step = codec.rate, codec.rate // 50
         self._stream = rtp.RtpStream(
             ssrc=ssrc,
             payload_type=codec.payload_type,
             sequence=secrets.randbits(15),
             timestamp=secrets.randbits(32),
-            step=codec.rate // 50,
+            step=self._step,
         )
         self._sends = sends
         self._send_silence = config.send_silence and not codecs.silence_suppressed(codec)
@@ -118,8 +118,10 @@ class AudioStream:
         blocks = [block] if block is not None else []
         stream = self._stream
         if stream.packets:
+            # The frame that has just left, at this time; the stream's timestamp is already the next one's.
+            timestamp = stream.timestamp - self._step & 0xFFFFFFFF
             report = rtcp.sender_report(
-                stream.ssrc, rtcp.ntp(time.time()), stream.timestamp, stream.packets, stream.octets, blocks
+                stream.ssrc, rtcp.ntp(time.time()), timestamp, stream.packets, stream.octets, blocks
             )
         else:
             report = rtcp.receiver_report(stream.ssrc, blocks)

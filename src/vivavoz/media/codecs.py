@@ -22,6 +22,8 @@ encoder and decoder then keep no memory of the sound before."""
 
 _PATIENCE = 100
 """Frames (2 s) that a change of the encoder waits for silence."""
+_CELT_BITRATE = 24000
+"""b/s; below it speech in CELT, the cheap mode, is hard to follow."""
 _REDUNDANT_BITRATE = 32000
 """b/s; above it Opus leaves the mode that carries FEC."""
 
@@ -50,9 +52,16 @@ class OpusSender:
     change places in silence, where nobody hears it, or else after two seconds.
     """
 
-    def __init__(self, encoder: opus.Encoder, redundant: Callable[[int], opus.Encoder] | None = None) -> None:
+    def __init__(
+        self,
+        encoder: opus.Encoder,
+        redundant: Callable[[int], opus.Encoder] | None = None,
+        *,
+        repeats_silence: bool = True,
+    ) -> None:
         """``redundant``: makes the encoder for a path of so much loss (percent); None: there is none."""
         self._encoder = self._quick = encoder
+        self._repeats_silence = repeats_silence
         self._redundant = redundant
         self._loss = LossWatch()
         self._waiting = 0
@@ -72,7 +81,7 @@ class OpusSender:
         if pcm is not None:
             self._silent_frames = 0
             return self._encoder.encode(pcm)
-        if self._silent_frames < _HANGOVER:
+        if self._silent_frames < _HANGOVER or not self._repeats_silence:
             self._canned = self._encoder.encode(bytes(2 * opus.FRAME_SAMPLES))
             self._silent_frames = (
                 _HANGOVER if len(self._canned) <= _SILENT_PACKET else self._silent_frames + 1
@@ -142,23 +151,31 @@ def preferred(codecs: list[Codec]) -> Codec:
 
 
 def sending(codec: Codec, *, application: opus.Application, bitrate: int, complexity: int) -> SendingCodec:
-    """An encoder for ``codec``; the caller's ``maxaveragebitrate`` (RFC 7587) is kept."""
+    """An encoder for ``codec``. Of what the caller wishes (RFC 7587 section 6.1), ``maxaveragebitrate``,
+    ``useinbandfec`` and ``cbr`` are kept; mono is what every decoder takes, so ``stereo`` is not needed."""
     if codec.name != "opus":
         return G711Sender(_law(codec.name))
     wish = codec.parameters.get("maxaveragebitrate", "")
     if wish.isascii() and wish.isdigit() and len(wish) < 8:
         bitrate = max(6000, min(bitrate, int(wish)))
-    quick = opus.Encoder(application=application, bitrate=bitrate, complexity=complexity)
+    constant = codec.parameters.get("cbr") == "1"
+    if bitrate < _CELT_BITRATE:
+        application = "voip"
+    quick = opus.Encoder(application=application, bitrate=bitrate, complexity=complexity, constant=constant)
 
     def redundant(loss_percent: int) -> opus.Encoder:
         rate = min(bitrate, _REDUNDANT_BITRATE)
         return opus.Encoder(
-            application="voip", bitrate=rate, complexity=complexity, loss_percent=loss_percent
+            application="voip",
+            bitrate=rate,
+            complexity=complexity,
+            loss_percent=loss_percent,
+            constant=constant,
         )
 
     # RFC 7587 section 6.1: who does not say so cannot use it.
     usable = codec.parameters.get("useinbandfec") == "1" and application == "lowdelay"
-    return OpusSender(quick, redundant if usable else None)
+    return OpusSender(quick, redundant if usable else None, repeats_silence=not constant)
 
 
 def silence_suppressed(codec: Codec) -> bool:

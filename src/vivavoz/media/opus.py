@@ -31,6 +31,7 @@ _SET_BITRATE, _SET_COMPLEXITY, _SET_INBAND_FEC, _SET_PACKET_LOSS_PERC, _SET_SIGN
     4014,
     4024,
 )
+_SET_VBR = 4006
 _RESET_STATE = 4028
 _SIGNAL_VOICE = 3001
 
@@ -99,8 +100,9 @@ class Encoder:
         bitrate: int = 48000,
         complexity: int = 5,
         loss_percent: int = 5,
+        constant: bool = False,
     ) -> None:
-        """``loss_percent``: what in-band FEC is dosed for."""
+        """``loss_percent``: what in-band FEC is dosed for. ``constant``: packets of one size (CBR)."""
         self._lib = library()
         error = ctypes.c_int()
         handle = self._lib.opus_encoder_create(
@@ -112,6 +114,8 @@ class Encoder:
         self._control(_SET_BITRATE, bitrate)
         self._control(_SET_COMPLEXITY, complexity)
         self._control(_SET_SIGNAL, _SIGNAL_VOICE)
+        if constant:
+            self._control(_SET_VBR, 0)
         if application != "lowdelay":  # only the SILK modes carry in-band FEC
             self._control(_SET_INBAND_FEC, 1)
             self._control(_SET_PACKET_LOSS_PERC, loss_percent)

@@ -2,7 +2,8 @@
 go in, gapless 24 kHz sound comes out. No clock and no socket here: ``now`` is an argument (s, any origin).
 
 There is no playout buffer, since nobody listens in real time: a packet in order is decoded as it arrives.
-Only a gap makes its successors wait, 60 ms at most, for what may be reordered; then it is concealed.
+Only a gap makes its successors wait for what may be reordered: as long as packets on this path have lately
+come out of order, 60 ms at most; then it is concealed.
 
 Time has one rule: what was emitted follows the clock. It may fall behind by ``patience`` (then packets
 have stopped: a short concealment and silence fill up to the clock) and run ahead by ``max_ahead`` (then
@@ -26,6 +27,9 @@ _DRIFT = 0.005
 _MAX_HELD = 64
 _MAX_DROPOUT = 150  # packets: a larger jump ahead is another stream, not a loss
 _MAX_MISORDER = 100  # packets: one further behind is another stream, not late (RFC 3550 A.1)
+_SHORTEST_WAIT = 0.02  # s, on a path that keeps the order
+_MARGIN = 0.01  # s, on top of the reordering seen
+_FORGETS = 0.9986  # of it, with every packet: half in 10 s
 _SHORT_GAP = 3  # frames that are always concealed, even where the clock does not miss them
 _MAX_FILL = 1.0  # s; a longer stall of this process is skipped, not filled
 
@@ -74,7 +78,7 @@ class Receiver:
         """Interarrival jitter (s), RFC 3550 section 6.4.1."""
         self.ssrc: int | None = None
         self._codecs = codecs
-        self._hold = hold
+        self._hold = self._wait = hold
         self._patience = int(patience * RATE)
         self._max_ahead = int(max_ahead * RATE)
         self._origin: float | None = None
@@ -84,6 +88,7 @@ class Receiver:
         self._decoder: Decoder | None = None
         self._expected = 0
         self._held: dict[int, tuple[float, RtpPacket]] = {}
+        self._given_up = (0, 0, 0.0)  # the last gap: from, to, since
         self._probation: tuple[int, int] | None = None
         self._transit: tuple[int, float] | None = None
         self._base = self._highest = self._received = 0
@@ -119,8 +124,13 @@ class Receiver:
         at = self._expected + delta
         self._highest = max(self._highest, at)
         if delta < 0 or at in self._held:
+            if self._given_up[0] <= at < self._given_up[1]:
+                self._reordered(now - self._given_up[2])
             self.dropped["late" if delta < 0 else "repeated"] += 1
             return b""
+        overtook = [arrival for other, (arrival, _) in self._held.items() if other > at]
+        if overtook:
+            self._reordered(now - min(overtook))
         if delta:
             self._held[at] = (now, packet)
             return self._release(now)
@@ -154,6 +164,11 @@ class Receiver:
         self._expected = self._base = self._highest = packet.sequence + 0x10000
         self._received = 0
         self._reported = (0, 0)
+        self._given_up = (0, 0, 0.0)
+
+    def _reordered(self, late: float) -> None:
+        """A packet came so much later than one that was sent after it."""
+        self._wait = max(self._wait, min(self._hold, late + _MARGIN))
 
     def _measure_jitter(self, now: float, packet: RtpPacket, rate: int) -> None:
         if self._transit is not None:
@@ -177,10 +192,13 @@ class Receiver:
         """Give up on gaps whose successors have waited long enough."""
         out = b""
         while self._held:
-            first = min(self._held)
-            if now - self._held[first][0] < self._hold and len(self._held) <= _MAX_HELD:
+            # Of all that is held: what came first need not be what was sent first.
+            since = min(arrival for arrival, _ in self._held.values())
+            if now - since < self._wait and len(self._held) <= _MAX_HELD:
                 break
+            first = min(self._held)
             _, packet = self._held.pop(first)
+            self._given_up = (self._expected, first, since)
             out += self._bridge(now, first - self._expected, packet)
             self._expected = first
             out += self._play(now, packet)
@@ -216,6 +234,7 @@ class Receiver:
 
     def _play(self, now: float, packet: RtpPacket) -> bytes:
         self._expected += 1
+        self._wait = max(min(_SHORTEST_WAIT, self._hold), self._wait * _FORGETS)
         if self._behind(now) < self._frame - self._max_ahead:
             self.dropped["ahead"] += 1
             return b""
@@ -252,9 +271,8 @@ class Receiver:
             self._origin = now
         out = self._release(now)
         behind = self._behind(now)
-        waiting = (
-            int(self._hold * RATE) if self._held else 0
-        )  # what is held may still bring this time's sound
+        # What is held may still bring this time's sound.
+        waiting = int(self._wait * RATE) if self._held else 0
         if behind < self._patience + waiting:
             return out
         if behind > _MAX_FILL * RATE:

@@ -109,6 +109,9 @@ def parse_offer(text: str) -> Offer:
     codecs = _codecs(audio)
     if not codecs:
         raise MediaError("the offer's audio has no codec in common with this service (Opus, PCMU or PCMA)")
+    longest = audio.first("maxptime") or ""
+    if _NUMBER.fullmatch(longest) and int(longest) < 20:
+        raise MediaError("the offer's a=maxptime is below 20, and this service's packets are 20 ms long")
     if "rtcp-mux" not in audio.attributes:
         raise MediaError("the offer's audio lacks a=rtcp-mux")
     group = _bundle_group(session)
