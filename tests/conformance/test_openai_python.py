@@ -47,7 +47,7 @@ def run_sdk(
     if not PYTHON.exists():
         pytest.skip("the SDK's environment is missing: make test")
     command = [PYTHON, "-I", CLIENT, url, key, wav, *flags]
-    return run_client(command, CLIENT.parent, environment, within_s=240)
+    return run_client(command, CLIENT.parent, environment, within_s=600)
 
 
 def answer_of(types: list[str]) -> list[str]:
@@ -76,7 +76,8 @@ def test_text_turn_spoken_turn_interruption(
     assert text["types"][:2] == ["conversation.item.added", "conversation.item.done"]
     assert answer_of(text["types"]) == ANSWER
     # A small model may talk until its longest answer.
-    assert text["status"] in ("completed", "incomplete" if engines == "embedded" else "completed")
+    to_its_end = ("completed", "incomplete") if engines == "embedded" else ("completed",)
+    assert text["status"] in to_its_end
     assert text["audio_ms"] > 300
     assert text["said"]
 
@@ -101,7 +102,7 @@ def test_text_turn_spoken_turn_interruption(
     interruption = result["interruption"]
     assert (interruption["status"], interruption["reason"]) == ("cancelled", "turn_detected")
     assert interruption["cut_ms"] == 300
-    assert interruption["next_status"] == "completed"
+    assert interruption["next_status"] in to_its_end
 
 
 @pytest.mark.parametrize("kind", ["key", "token"])

@@ -21,6 +21,19 @@ from openai.types.realtime import RealtimeServerEvent
 from pydantic import TypeAdapter
 
 CHUNK_MS = 40
+AHEAD_MS = 600
+"""Enough to be heard as speech."""
+CUT_MS = 300
+LONG = (
+    "Count to 90, one by one, and leave none out.",
+    "Tell me a long story about a fox and a bear, in many sentences.",
+    "Describe every month of the year, from January on, with two sentences for each.",
+    "Recite the alphabet, and for each letter name three animals.",
+    "Explain at great length how a house is built, step by step.",
+)
+"""Questions that a small model should have much to say about."""
+SCRIPTED = ("Count to 900, one by one, and leave none out.",)
+"""A script's answer is as long as it says."""
 TURN_S = 60
 SERVER_EVENT = TypeAdapter(RealtimeServerEvent)
 
@@ -99,10 +112,10 @@ async def tool_call(client):
     return summary(client.part(), name=call.name, arguments=json.loads(call.arguments), said=" ".join(said))
 
 
-async def speak(client, pcm, stop):
-    """Send sound at the pace of a microphone; silence follows until `stop` is set."""
+async def speak(client, pcm, stop, ahead_ms=0):
+    """Send sound at the pace of a microphone, `ahead_ms` of it at once, and silence until `stop` is set."""
     step = CHUNK_MS * 48
-    start = time.monotonic()
+    start = time.monotonic() - ahead_ms / 1000
     sent = 0
     while not stop.is_set():
         chunk = pcm[sent : sent + step]
@@ -143,28 +156,53 @@ async def spoken_turn(client, pcm):
     return summary(client.part(), status=done.status, heard=heard, said=" ".join(said))
 
 
-async def interruption(client, pcm, count):
-    """A long answer, and somebody who speaks into it; the client truncates, as on WebSocket it must."""
+async def interruption(client, pcm, questions):
+    """A long answer, and somebody who speaks into it; the client truncates, as on WebSocket it must.
+
+    How long an answer is, its model decides: one that was complete before the caller was heard was not
+    interrupted, and the next question is asked.
+    """
+    for question in questions:
+        result = await interrupted(client, pcm, question)
+        if result is not None:
+            return result
+    raise Misfit(f"each of {len(questions)} answers was complete before the caller was heard speaking")
+
+
+async def interrupted(client, pcm, question):
+    """None where the answer was complete too early; what the caller said is answered then, too."""
+    content = [{"type": "input_text", "text": question}]
     await client.connection.conversation.item.create(
-        item={
-            "type": "message",
-            "role": "user",
-            "content": [{"type": "input_text", "text": f"Count to {count}, one by one, and leave none out."}],
-        }
+        item={"type": "message", "role": "user", "content": content}
     )
     await client.connection.response.create()
-    first = await client.until("response.output_audio.delta")
+    asked = (await client.until("response.created")).response.id
+    before = len(client.seen)
+    sound = 0
+    while sound < CUT_MS * 48 and client.seen[-1].type != "response.done":
+        event = await client.next()
+        if event.type == "response.output_audio.delta":
+            item, sound = event.item_id, sound + len(base64.b64decode(event.delta))
     stop = asyncio.Event()
-    speaking = asyncio.create_task(speak(client, pcm, stop))
+    speaking = asyncio.create_task(speak(client, pcm, stop, ahead_ms=AHEAD_MS))
     await client.until("input_audio_buffer.speech_started")
-    cancelled = await client.until("response.done")
-    await client.connection.conversation.item.truncate(
-        item_id=first.item_id, content_index=0, audio_end_ms=300
-    )
-    cut = await client.until("conversation.item.truncated")
+    over = [event for event in client.seen[before:] if event.type == "response.done"]
+    if over:
+        # The only response there was, and it ran its course.
+        ended = over[0].response
+        if ended.id != asked or ended.status not in ("completed", "incomplete"):
+            raise Misfit(f"nobody had spoken yet, but {ended.id} is {ended.status}")
+    else:
+        cancelled = await client.until("response.done")
+        if cancelled.response.id != asked:
+            raise Misfit(f"{asked} was interrupted, but {cancelled.response.id} ended")
+        await client.connection.conversation.item.truncate(item_id=item, content_index=0, audio_end_ms=CUT_MS)
+        cut = await client.until("conversation.item.truncated")
     again = await client.until("response.done")
     stop.set()
     await speaking
+    if over:
+        return None
     details = cancelled.response.status_details
     return summary(
         client.part(),
@@ -209,7 +247,7 @@ async def main():
             # What a model makes of a tool is its own affair: a script calls it.
             "tool": await tool_call(client) if given.scripted else None,
             "spoken": await spoken_turn(client, pcm),
-            "interruption": await interruption(client, pcm, 900 if given.scripted else 90),
+            "interruption": await interruption(client, pcm, SCRIPTED if given.scripted else LONG),
         }
     print(json.dumps(result))
 
