@@ -4,7 +4,7 @@
 #   make serve    setup, models, and the service at http://127.0.0.1:8080   (ARGS="--port 9000" passes options on)
 #   make test     setup, the test tools, every check and the whole suite
 #   make check    ruff, mypy, import contracts, task ownership
-#   make fuzz     a million events and offers that nobody has tried yet   (FUZZ=100000 for fewer)
+#   make fuzz     a million events, offers and datagrams that nobody has tried yet   (FUZZ=100000 for fewer)
 #   make mutate   takes out each line that applies a member of the protocol, and sees its test fail
 #   make bench    the measurements behind the defaults
 #   make clean    remove what the above made (never downloaded models)
@@ -47,7 +47,7 @@ test: test-setup
 	exit $$((checked + tested))
 
 fuzz: test-setup
-	@VIVAVOZ_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz $(PYTEST)
+	@VIVAVOZ_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz tests/media/test_hostile.py $(PYTEST)
 
 mutate: test-setup
 	@$(BIN)/python scripts/mutate.py $(ARGS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
@@ -206,6 +207,103 @@ def test_what_leaves_fits_the_smallest_path_of_ipv6() -> None:
         assert 1100 < max(sizes) <= 1280 - 48 - 37
 
     run_virtual(scenario(), limit_s=600)
+
+
+def another(pair: Pair, label: str, **parameters: Any) -> RTCDataChannel:
+    """One more channel that the client opens."""
+    association = pair.ends[1]._association
+    return RTCDataChannel(association, RTCDataChannelParameters(label=label, **parameters))
+
+
+def test_all_channels_are_heard_and_the_first_is_answered() -> None:
+    async def scenario() -> None:
+        pair = Pair()
+        await pair.open()
+        main, second = pair.ends[1]._main, another(pair, "notes")
+        assert main is not None
+        await asyncio.sleep(1)
+        second.send("on the second")
+        await pair.until(lambda: pair.got[0])
+        main.send("on the first")
+        await pair.until(lambda: len(pair.got[0]) == 2)
+        heard: list[str] = []
+        pair.ends[1]._association._data_channel_receive = _by_stream(pair, heard)  # type: ignore[method-assign]
+        assert pair.ends[0].send("an answer")
+        await pair.until(lambda: pair.got[1])
+        assert heard == [main.id]
+        second.close()
+        await asyncio.sleep(2)
+        assert pair.closed == [0, 0]
+        assert pair.ends[0].send("the first is open still")
+        await pair.until(lambda: len(pair.got[1]) == 2)
+        main.close()
+        await pair.until(lambda: pair.closed[0])
+        pair.close()
+
+    run_virtual(scenario(), limit_s=600)
+
+
+def _by_stream(pair: Pair, heard: list[Any]) -> Callable[..., Coroutine[Any, Any, None]]:
+    receive = pair.ends[1]._association._data_channel_receive
+
+    async def received(stream_id: int, pp_id: int, data: bytes) -> None:
+        heard.append(stream_id)
+        await receive(stream_id, pp_id, data)
+
+    return received
+
+
+def test_a_channel_without_order_loses_nothing() -> None:
+    """A client may open its only channel so; each event is whole whatever the network does."""
+
+    async def scenario() -> None:
+        pair = Pair(loss=0.1, seed=5)
+        for end in pair.ends:
+            end.start()
+        channel = another(pair, "oai-events", ordered=False)
+        channel.on("open", lambda: pair.ends[1]._opened(channel))
+        await pair.until(lambda: sum(pair.opened) == 2)
+        sent: tuple[list[str], list[str]] = ([], [])
+        for number in range(40):
+            text = f"{number} " + "x" * (number % 3 * 2000)
+            for side in (0, 1):
+                sent[1 - side].append(text)
+                assert pair.ends[side].send(text)
+            await asyncio.sleep(0.03)
+        await pair.until(lambda: [len(got) for got in pair.got] == [40, 40])
+        assert [sorted(map(str, got)) for got in pair.got] == [sorted(each) for each in sent]
+        pair.close()
+
+    run_virtual(scenario(), limit_s=600)
+
+
+def test_a_client_that_acknowledges_nothing_costs_a_packet_now_and_then() -> None:
+    """Ten minutes of it: the outbox fills, says so, and what is repeated does not grow."""
+
+    async def scenario() -> None:
+        pair = Pair()
+        await pair.open()
+        pair.loss = 1.0
+        sent = 0
+        lower = pair.ends[0]._association.transport
+        transmit = lower._transmit  # type: ignore[attr-defined]
+
+        def counted(data: bytes) -> None:
+            nonlocal sent
+            sent += 1
+            transmit(data)
+
+        lower._transmit = counted  # type: ignore[attr-defined]
+        while pair.ends[0].send("x" * 50_000):
+            pass
+        for _ in range(600):
+            await asyncio.sleep(1)
+            assert not pair.ends[0].send("x" * 200_000)
+            assert pair.ends[0].buffered <= 1 << 22
+        assert 100 < sent < 600 * 4
+        pair.close()
+
+    run_virtual(scenario(), limit_s=1200)
 
 
 def test_channels_are_counted() -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vivavoz.media import opus, rtp, stun, tcp
 from vivavoz.media.config import MediaConfig
@@ -314,3 +318,62 @@ async def test_a_call_ends_although_its_connection_was_reset(
         await until_gone(engine)
         assert engine.calls == 0
         assert not engine._by_address
+
+
+class _Ends:
+    """A listener and a transport that only note what happens to a connection."""
+
+    def __init__(self) -> None:
+        self.got: list[bytes] = []
+        self.refused = False
+
+    def opened(self, connection: tcp.Connection) -> None: ...
+
+    def received(self, connection: tcp.Connection, data: bytes) -> None:
+        self.got.append(data)
+
+    def refuse(self, connection: tcp.Connection) -> None:
+        self.refused = True
+
+    def is_closing(self) -> bool:
+        return self.refused
+
+
+def _fed(pieces: list[bytes]) -> _Ends:
+    ends = _Ends()
+    connection = tcp.Connection(cast(tcp.TcpListener, ends))
+    connection.connection_made(cast(asyncio.Transport, ends))
+    for piece in pieces:
+        while piece and not ends.refused:
+            room = connection.get_buffer(-1)
+            assert len(room) > 0, "a connection that can read no more would hang"
+            taken = min(len(room), len(piece))
+            room[:taken] = piece[:taken]
+            connection.buffer_updated(taken)
+            piece = piece[taken:]
+    return ends
+
+
+@given(
+    st.lists(st.integers(0, tcp.MAX_DATAGRAM), max_size=12),
+    st.lists(st.integers(1, 5000), min_size=1, max_size=40),
+    st.integers(tcp.MAX_DATAGRAM + 1, 65535),
+)
+def test_any_frames_in_any_pieces(sizes: list[int], cuts: list[int], too_long: int) -> None:
+    """Whole frames are handed on as they were, empty ones passed over; one that is too long is the end."""
+    frames = [bytes([number + 1]) * size for number, size in enumerate(sizes)]
+    stream = b"".join(map(frame, frames)) + too_long.to_bytes(2, "big") + bytes(100)
+    pieces, at = [], 0
+    for cut in itertools.cycle(cuts):
+        pieces.append(stream[at : at + cut])
+        at += cut
+        if at >= len(stream):
+            break
+    ends = _fed(pieces)
+    assert ends.got == [data for data in frames if data]
+    assert ends.refused
+
+
+@given(st.lists(st.binary(max_size=3000), max_size=20))
+def test_any_bytes_are_frames_or_the_end(pieces: list[bytes]) -> None:
+    assert all(0 < len(data) <= tcp.MAX_DATAGRAM for data in _fed(pieces).got)
