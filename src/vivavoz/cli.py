@@ -22,6 +22,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from vivavoz.testing.replay import replay_command
 
         return replay_command(arguments[1:])
+    if arguments[:1] == ["bench"]:
+        from vivavoz.measuring.command import bench_command
+
+        return bench_command(arguments[1:])
     parsed = _parser().parse_args(arguments)
     try:
         return _app(parsed) if parsed.command == "app" else _serve(parsed)
@@ -94,9 +98,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="vivavoz", description="The realtime voice service you run yourself."
     )
     parser.add_argument("--version", action="version", version=f"vivavoz {vivavoz.__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="serve | app | models | replay")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="serve | app | models | replay | bench"
+    )
     commands.add_parser("models", help="list, fetch and verify the models of the embedded engines")
     commands.add_parser("replay", help="show what a recorded call sent, or how two recordings differ")
+    commands.add_parser("bench", help="measure an endpoint of the Realtime API, this one or another")
     serve = commands.add_parser(
         "serve",
         help="run the service",

@@ -51,9 +51,8 @@ class Endpoint:
         self.azure = azure
         path = parts.path.rstrip("/").removesuffix("/realtime")
         shown = f"[{self.host}]" if ":" in self.host else self.host
-        self.shown = (
-            f"{scheme}://{shown}{f':{port}' if port else ''}{path or ('/openai/v1' if azure else '/v1')}"
-        )
+        self._origin = f"{scheme}://{shown}{f':{port}' if port else ''}"
+        self.shown = self._origin + (path or ("/openai/v1" if azure else "/v1"))
         """The base URL, without credentials or query."""
         self._model = model
         self._key = key

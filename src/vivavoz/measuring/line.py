@@ -24,12 +24,14 @@ _CLOSE_S = 3.0
 
 
 class Line:
-    """One call. ``reached``: seconds after the beginning at which each step of its set-up was done."""
+    """One call, begun at ``began``. ``reached``: how many seconds after that each step of its set-up was
+    done."""
 
     def __init__(
         self, transport: Transport, wire: Peer | Socket, voice: Voice, hearing: Listener | Player
     ) -> None:
         self.transport: Transport = transport
+        self.began = time.time()
         self.listener = hearing if isinstance(hearing, Listener) else None
         self.player = hearing if isinstance(hearing, Player) else None
         self.reached: dict[str, float] = {}
@@ -97,7 +99,7 @@ async def _webrtc(endpoint: Endpoint, shared: Peers, hosts: list[str]) -> AsyncI
     line = Line("webrtc", peer, voice, listener)
     try:
         secret = await endpoint.secret()
-        began = time.time()
+        began = line.began = time.time()
         try:
             await peer.connect(lambda offer: endpoint.answer(offer, secret))
         except (TimeoutError, DtlsError, AnswerError) as error:
@@ -119,6 +121,7 @@ async def _websocket(endpoint: Endpoint) -> AsyncIterator[Line]:
     connection = await endpoint.websocket()
     socket = Socket(connection, voice, player)
     line = Line("websocket", socket, voice, player)
+    line.began = began
     line.reached["connect"] = time.time() - began
     socket.start()
     try:

@@ -129,6 +129,14 @@ class Listener:
         """Of every packet: when it came, and its timestamp."""
         return [(heard.arrived, heard.timestamp) for heard in self.heard]
 
+    async def first(self, timeout_s: float) -> Heard:
+        """The first packet of all, audible or not. Raises TimeoutError."""
+        async with asyncio.timeout(timeout_s):
+            while not self.heard:
+                self._changed.clear()
+                await self._changed.wait()
+        return self.heard[0]
+
     async def audible(self, after: float, timeout_s: float = 30.0) -> Heard:
         """The first packet after a moment that carries something audible. Raises TimeoutError."""
         async with asyncio.timeout(timeout_s):

@@ -45,6 +45,8 @@ class Player:
         self.pieces: list[Piece] = []
         self.unreadable = 0
         """Deltas that were no 16-bit PCM in base64."""
+        self.cut: list[float] = []
+        """When something audible was thrown away."""
         self._changed = asyncio.Event()
 
     def delta(self, arrived: float, event: Event) -> None:
@@ -86,6 +88,8 @@ class Player:
             piece.end = min(piece.end, max(now, piece.start)) if piece.start < now else now
             piece.start = min(piece.start, now)
             if piece.last is not None and piece.last > now:
+                if self.cut[-1:] != [now]:
+                    self.cut.append(now)
                 begun = piece.first is not None and piece.first <= now
                 piece.first, piece.last = (piece.first, now) if begun else (None, None)
 
