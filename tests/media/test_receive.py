@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vivavoz.media.receive import Receiver
@@ -107,6 +107,15 @@ def test_two_packets_that_changed_places_are_put_right() -> None:
     listener.run(arrivals, 0.5)
     assert listener.frames[:20] == list(range(20))
     assert listener.receiver.lost == 0
+
+
+def test_what_waited_for_a_packet_follows_it_at_once() -> None:
+    listener = Listener()
+    listener.packet(0.0, 0)
+    for number in (2, 3):
+        assert listener.packet(number * FRAME, number) == b""
+    filled = listener.packet(0.065, 1)
+    assert filled == b"".join(struct.pack("<h", number) * 480 for number in (1, 2, 3))
 
 
 def test_one_lost_packet_is_recovered_from_the_next() -> None:
@@ -238,6 +247,19 @@ def test_sequence_numbers_wrap(first: int) -> None:
     assert listener.decoder.decoded == list(range(300))
 
 
+def test_losses_and_reordering_at_the_wrap_are_as_anywhere() -> None:
+    listener = Listener()
+    order = [*range(5), 6, 5, 8, 9, *range(10, 30)]  # 7 is lost; 5 has the sequence number 0
+    for place, number in enumerate(order):
+        listener.packet(place * FRAME, number, sequence=65531 + number)
+        listener.tick(place * FRAME + 0.01)
+    assert listener.decoder.decoded == [number for number in range(30) if number != 7]
+    assert (listener.receiver.lost, listener.receiver.concealed, listener.receiver.discarded) == (1, 1, 0)
+    block = listener.receiver.report(0, 0.0, 48000)
+    assert block is not None
+    assert block.highest == 65531 + 29
+
+
 fates = st.lists(
     st.one_of(
         st.none(),  # lost
@@ -347,12 +369,8 @@ def test_reordering_that_was_seen_is_waited_for(late: float) -> None:
     assert (listener.receiver.dropped["late"], listener.receiver.concealed) == (1, 1)
 
 
-@given(
-    st.lists(
-        st.tuples(st.integers(1, 400), st.floats(0, 0.5)),
-        max_size=20,
-    )
-)
+@given(st.lists(st.tuples(st.integers(1, 400), st.floats(0, 0.5)), max_size=20))
+@example([(10, 0.5), (11, 0.065)])  # 12 is the first to come and the last to go
 def test_no_path_makes_a_gap_wait_longer_than_60_ms(late: list[tuple[int, float]]) -> None:
     listener = Listener()
     behind = dict(late)
