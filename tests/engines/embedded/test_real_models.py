@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -38,6 +39,9 @@ from vivavoz.wire.items import FunctionCall, FunctionCallOutput, InputText, Item
 pytestmark = [pytest.mark.embedded, pytest.mark.asyncio(loop_scope="module")]
 
 SENTENCE = "What is the capital of France, and how many people live there?"
+LONG = "Tell me a very long story about a dog."
+TRIES = 5
+"""What a model says and how long, is its own affair."""
 WORDS = "what is the capital of france and how many people live there"
 
 
@@ -215,12 +219,14 @@ async def test_a_whole_question_is_more_complete_than_half_of_it(engines: Embedd
 
 
 async def test_the_language_model_answers_and_counts(engines: EmbeddedEngines) -> None:
-    deltas = [delta async for delta in ask(engines, "What is the capital of France?")]
+    limit = 60
+    deltas = [d async for d in ask(engines, "What is the capital of France?", max_output_tokens=limit)]
     text = "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
     assert "Paris" in text
     (usage,) = [delta for delta in deltas if isinstance(delta, Usage)]
     assert usage.input_tokens > 10
-    assert 0 < usage.output_tokens < 60
+    # A token of this model is a word, or less of one.
+    assert len(text.split()) <= usage.output_tokens <= limit
 
 
 async def test_prepared_instructions_are_read_once(engines: EmbeddedEngines) -> None:
@@ -234,18 +240,21 @@ async def test_prepared_instructions_are_read_once(engines: EmbeddedEngines) -> 
 
 
 async def test_a_limit_on_tokens_is_a_reason_to_finish(engines: EmbeddedEngines) -> None:
-    deltas = [delta async for delta in ask(engines, "Count from one to fifty.", max_output_tokens=6)]
+    deltas = [delta async for delta in ask(engines, "Count from one to fifty.", max_output_tokens=2)]
     assert deltas[-1] == Finish("max_output_tokens")
 
 
 async def test_a_cancelled_reply_makes_room_at_once(engines: EmbeddedEngines) -> None:
-    long = ask(engines, "Tell me a very long story about a dog.", instructions="")
-    async with aclosing(long) as reply:
+    limit = 20
+    begin = time.monotonic()
+    assert [delta async for delta in ask(engines, LONG, instructions="", max_output_tokens=limit)]
+    token_s = (time.monotonic() - begin) / limit
+    async with aclosing(ask(engines, LONG, instructions="")) as reply:
         await anext(reply)
     begin = time.monotonic()
     assert [delta async for delta in ask(engines, "Say hello.", max_output_tokens=4)]
-    # Had the story gone on, its tokens alone would have taken longer than this.
-    assert time.monotonic() - begin < 8
+    # Had the story gone on, its tokens alone would have taken longer than this: on a slow machine, too.
+    assert time.monotonic() - begin < max(8, 100 * token_s)
 
 
 async def test_a_conversation_longer_than_the_context_is_refused_by_name(engines: EmbeddedEngines) -> None:
@@ -300,17 +309,30 @@ async def test_what_a_truncation_has_left_need_not_be_read_again(engines: Embedd
 async def test_a_killed_language_model_fails_the_reply_and_answers_the_next(
     engines: EmbeddedEngines, processes: EngineProcesses
 ) -> None:
-    async with aclosing(ask(engines, "Tell me a long story.", instructions="")) as reply:
+    for _ in range(TRIES):
+        # A story that was told before the signal came was not disturbed.
+        failed = await killed_meanwhile(engines, processes)
+        assert await say(engines, "We go on.")
+        assert [delta async for delta in ask(engines, "Say hello.", max_output_tokens=8)]
+        if failed is not None:
+            break
+    assert failed is not None, f"{TRIES} stories were told to their end"
+    assert failed.code == "engine_unavailable"
+
+
+async def killed_meanwhile(engines: EmbeddedEngines, processes: EngineProcesses) -> EngineError | None:
+    """What a long reply fails with whose process is killed at its first word."""
+    async with aclosing(ask(engines, LONG, instructions="")) as reply:
         await anext(reply)
         pid = processes.supervisor.processes["llm"].pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(EngineError) as failed:
+        try:
             async for _ in reply:
                 pass
-    assert failed.value.code == "engine_unavailable"
-    assert await say(engines, "We go on.")
-    assert [delta async for delta in ask(engines, "Say hello.", max_output_tokens=8)]
+        except EngineError as error:
+            return error
+    return None
 
 
 async def test_a_call_of_a_function_where_it_is_asked_for() -> None:
@@ -330,9 +352,16 @@ async def test_a_call_of_a_function_where_it_is_asked_for() -> None:
                 "required": ["city"],
             },
         }
-        reply = ask(engines, "What is the weather in Lisbon?", tools=[weather], tool_choice="required")
-        (call,) = [delta async for delta in reply if isinstance(delta, ToolCallDelta)]
-        assert call.name == "get_weather"
-        assert "city" in call.arguments
+        calls: list[ToolCallDelta] = []
+        for _ in range(TRIES):
+            # A call that the model does not end is not made.
+            reply = ask(engines, "What is the weather in Lisbon?", tools=[weather], tool_choice="required")
+            calls += [delta async for delta in reply if isinstance(delta, ToolCallDelta)]
+            if calls:
+                break
+        assert calls
+        for call in calls:
+            assert call.name == "get_weather"
+            assert "city" in json.loads(call.arguments)
     finally:
         await engines.stop()
