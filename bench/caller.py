@@ -11,7 +11,7 @@ from vivavoz.engines.scripted.voice import say
 from vivavoz.measuring.peer import Peer, Peers
 from vivavoz.measuring.sound import Listener, Voice, trimmed
 
-BACK_S = 60.0
+BACK_S = 120.0
 """How long an engine may take to be back, and a turn to work."""
 
 
@@ -44,18 +44,49 @@ class Caller:
         self.peer.send({"type": "conversation.item.create", "item": item})
         self.peer.send({"type": "response.create"})
 
+    async def begun(self, after: float, timeout_s: float = 30.0) -> str:
+        """The response that began after a moment. Raises TimeoutError."""
+        _, created = await self.peer.wait_for("response.created", after=after, timeout_s=timeout_s)
+        return str(created["response"]["id"])
+
+    async def done(self, response_id: str, timeout_s: float = 30.0) -> dict[str, Any]:
+        """How a response ended. Raises TimeoutError."""
+        after = 0.0
+        async with asyncio.timeout(timeout_s):
+            while True:
+                for _, event in self.peer.events:
+                    if event["type"] == "response.done" and event["response"]["id"] == response_id:
+                        return dict(event["response"])
+                after, _ = await self.peer.wait_for("response.done", after=after, timeout_s=timeout_s)
+
+    def in_the_making(self) -> list[str]:
+        """The responses that have begun and not ended."""
+        told = [
+            (event["type"], event["response"]["id"]) for _, event in self.peer.events if "response" in event
+        ]
+        over = {response_id for kind, response_id in told if kind == "response.done"}
+        return [
+            response_id
+            for kind, response_id in told
+            if kind == "response.created" and response_id not in over
+        ]
+
     async def quiet(self) -> None:
         """End what is going on."""
         self.peer.send({"type": "response.cancel"})
         self.peer.send({"type": "output_audio_buffer.clear"})
-        await asyncio.sleep(0.3)
+        # Its answer comes behind everything that those two bring about.
+        await self.update()
+        for response_id in self.in_the_making():
+            await self.done(response_id, BACK_S)
 
     async def next_turn_works(self) -> bool:
+        """Whether a question is answered aloud; a model may talk to its limit."""
         began = time.time()
         self.ask("Say hello.")
         try:
             await self.listener.audible(after=began, timeout_s=BACK_S)
-            _, done = await self.peer.wait_for("response.done", after=began, timeout_s=BACK_S)
+            done = await self.done(await self.begun(began, BACK_S), BACK_S)
         except TimeoutError:
             return False
-        return bool(done["response"]["status"] == "completed")
+        return done["status"] in ("completed", "incomplete")
