@@ -121,6 +121,7 @@ class Peer:
         self.reached["answer"] = time.time()
         self._loop.add_reader(self._socket.fileno(), self._readable)
         self._shared.pacer.add(self)
+        self._ask_for_paths()
         try:
             async with asyncio.timeout(_CONNECT_S):
                 await asyncio.shield(self._settled)
@@ -156,8 +157,6 @@ class Peer:
             self._socket.close()
         self._end("hung up")
 
-    # ------------------------------------------------------------------ offer and answer
-
     def _offer(self) -> str:
         return offer(
             self._hosts,
@@ -180,14 +179,11 @@ class Peer:
             transmit=self._transmit,
         )
 
-    # ------------------------------------------------------------------ every 20 ms
-
     def tick(self, now: float, skipped: int) -> None:
         """The pacer's turn: checks, the handshake's timer, a packet of sound."""
         if now >= self._check_at:
             self._check_at = now + (_CONSENT_EVERY_S if self._selected else _CHECK_EVERY_S)
-            for remote in self._remotes:
-                self._send_to(remote, self._check())
+            self._ask_for_paths()
         if self._dtls is None or self._dtls.closed:
             return
         try:
@@ -202,6 +198,10 @@ class Peer:
             self._transmit(self._dtls.srtp.protect(self._stream.packet(payload)))
         else:
             self._stream.skip()
+
+    def _ask_for_paths(self) -> None:
+        for remote in self._remotes:
+            self._send_to(remote, self._check())
 
     def _check(self) -> bytes:
         message = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
@@ -219,8 +219,6 @@ class Peer:
     def _send_to(self, remote: tuple[str, int], data: bytes) -> None:
         with contextlib.suppress(OSError):
             self._socket.sendto(data, remote)
-
-    # ------------------------------------------------------------------ what arrives
 
     def _readable(self) -> None:
         while self._socket.fileno() >= 0:

@@ -96,12 +96,11 @@ async def converse(line: Line, utterances: Sequence[bytes], count: int, found: T
                 raise TimeoutError(f"{failures} questions in a row had no audible answer") from None
             continue
         failures, answering = 0, True
+        await asyncio.sleep(max(0.0, heard - time.time()) + chance.uniform(*_PAUSES_S))
         if counted:
             found.answered += 1
             _answered(line, utterance, heard, found)
-        if found.yields:
-            await asyncio.sleep(max(0.0, heard - time.time()) + chance.uniform(*_PAUSES_S))
-        else:
+        if not found.yields:
             await quiet(line, utterance.ended)
 
 
