@@ -160,6 +160,7 @@ def call_settings(config: Config) -> CallSettings:
         replay_bytes=config.limits.replay_bytes,
         reject_echo=config.turn.reject_echo,
         interrupt_after_ms=config.turn.interrupt_after_ms,
+        speculate=config.turn.speculate,
         tokens_per_minute=config.limits.tokens_per_minute,
         transcribers=config.deployments if config.server.strict_azure else None,
         # Azure sends none (recorded).

@@ -158,8 +158,11 @@ def show(effect: effects.Effect) -> Shown:
             return Shown(f"<{to}" if to else "<", name, members)
         case effects.StartJob(job=job, task=task):
             return Shown("!", type(task).__name__.lower(), {"job": job, **_plain(task)})
-        case effects.Prepare(reply=reply):
-            return Shown("!", "prepare", _plain(reply))
+        case effects.Prepare(reply=reply, speech=speech, soon=soon):
+            aloud = {"speech": _plain(speech)} if speech is not None else {}
+            return Shown("!", "prepare", {**_plain(reply), "soon": soon, **aloud})
+        case effects.Discard():
+            return Shown("!", "discard", {})
         case effects.FeedText(job=job, text=text):
             return Shown("!", "feed", {"job": job, "text": text})
         case effects.FinishJob(job=job):

@@ -23,6 +23,7 @@ from vivavoz.call.rates import TokenRate
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.rights import EVERYTHING, GrantedRights
 from vivavoz.call.settings import CallSettings
+from vivavoz.call.speculation import Speculation
 from vivavoz.call.tap import Tap
 from vivavoz.call.trace import TraceWriter
 from vivavoz.call.watching import StageWatch
@@ -162,11 +163,18 @@ class Call:
         patience = asyncio.get_running_loop().call_later(self._settings.connect_seconds, self._nobody_came)
         try:
             async with asyncio.TaskGroup() as group:
+                speculation = Speculation(self._engines, group, self._settings.speculate)
                 self._jobs = JobRunner(
-                    self._engines, group, self._told, self._pace, self._settings.engine_seconds, self._tools
+                    self._engines,
+                    group,
+                    self._told,
+                    self._pace,
+                    self._settings.engine_seconds,
+                    self._tools,
+                    speculation,
                 )
                 loop = group.create_task(self._handle_all(), name=f"{self.id}-inbox")
-                self._preparing = Preparing(self._engines, group)
+                self._preparing = Preparing(self._engines, group, speculation)
                 self._preparing.follow(self._session.options)
                 await self._stop.wait()
                 loop.cancel()
@@ -260,7 +268,10 @@ class Call:
                 self._start(jobs, effect)
             case effects.Prepare():
                 if self._preparing is not None:
-                    self._preparing.read(effect.reply)
+                    self._preparing.prepare(effect, spent=self._refusal() is not None)
+            case effects.Discard():
+                if self._preparing is not None:
+                    self._preparing.discard()
             case effects.FeedAudio():
                 jobs.feed(effect.job, effect.pcm)
             case effects.FeedText():
@@ -276,11 +287,15 @@ class Call:
 
     def _start(self, jobs: JobRunner, effect: effects.StartJob) -> None:
         thinks = isinstance(effect.task, effects.Reply | effects.Converse)
-        refusal = self._rate.refusal() if thinks and self._rate is not None else None
+        refusal = self._refusal() if thinks else None
         if refusal is None:
-            jobs.start(effect.job, effect.task)
+            jobs.start(effect.job, effect.task, effect.owner)
         else:
             self.tell(JobFailed(job=effect.job, code="rate_limit_exceeded", message=refusal))
+
+    def _refusal(self) -> str | None:
+        """Why the model may not be asked."""
+        return self._rate.refusal() if self._rate is not None else None
 
     def _spend(self, tokens: int) -> Input:
         assert self._rate is not None

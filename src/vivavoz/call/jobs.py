@@ -8,15 +8,17 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+from vivavoz.call.feed import Feed
+from vivavoz.call.held import Held
+from vivavoz.call.options import reply_options, speech_options
 from vivavoz.call.remote_tools import RemoteTools
+from vivavoz.call.speculation import Speculation
 from vivavoz.engines.ports import (
     Counts,
     EngineError,
     Engines,
     Finish,
-    ReplyOptions,
     Speech,
-    SpeechOptions,
     SttOptions,
     TextDelta,
     ToolCallDelta,
@@ -51,50 +53,26 @@ from vivavoz.session.inputs import (
     ToolsListed,
     Transcribed,
 )
-from vivavoz.wire.codec import plain
-from vivavoz.wire.tools import NamedFunction
 
 log = logging.getLogger("vivavoz.call.jobs")
-
-_END = object()
-
-
-class Feed:
-    """What a job is fed, as the async iterator its engine reads. Bounded by the turn or reply it carries."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Any] = asyncio.Queue()
-
-    def put(self, piece: bytes | str) -> None:
-        self._queue.put_nowait(piece)
-
-    def finish(self) -> None:
-        self._queue.put_nowait(_END)
-
-    def __aiter__(self) -> Feed:
-        return self
-
-    async def __anext__(self) -> Any:
-        if (piece := await self._queue.get()) is _END:
-            self.finish()
-            raise StopAsyncIteration
-        return piece
 
 
 class Running:
     """One job's task, its feed, and the clock that bounds its silence. ``owes``: the engine has all that it
-    needs; one that is still fed may be silent for as long as the caller is."""
+    needs; one that is still fed may be silent for as long as the caller is. ``held``: what was made of it
+    before it was started."""
 
-    def __init__(self, feed: Feed, owes: bool) -> None:
+    def __init__(self, feed: Feed, owes: bool, held: Held | None) -> None:
         self.feed = feed
         self.owes = owes
+        self.held = held
         self.task: asyncio.Task[None] | None = None
         self.patience: asyncio.Timeout | None = None
 
 
 class JobRunner:
     """Starts, feeds and cancels jobs. ``told`` takes their results; ``pace`` waits while enough sound is
-    queued ahead of the caller's ear."""
+    queued ahead of the caller's ear; ``speculation`` may have done some of a job before it is started."""
 
     def __init__(
         self,
@@ -104,6 +82,7 @@ class JobRunner:
         pace: Callable[[], Awaitable[None]],
         patience_s: float,
         tools: RemoteTools,
+        speculation: Speculation,
     ) -> None:
         self._engines = engines
         self._group = group
@@ -111,10 +90,13 @@ class JobRunner:
         self._pace = pace
         self._patience_s = patience_s
         self._tools = tools
+        self._speculation = speculation
         self._running: dict[int, Running] = {}
 
-    def start(self, job: int, task: Task) -> None:
-        running = Running(Feed(), owes=not isinstance(task, Transcribe | Translate | Synthesize))
+    def start(self, job: int, task: Task, owner: str = "") -> None:
+        """``owner``: of the effect."""
+        held = self._speculation.take(job, task, owner)
+        running = Running(Feed(), not isinstance(task, Transcribe | Translate | Synthesize), held)
         self._running[job] = running
         running.task = self._group.create_task(self._run(job, task, running), name=f"job-{job}")
 
@@ -130,10 +112,17 @@ class JobRunner:
 
     def cancel(self, job: int) -> None:
         running = self._running.pop(job, None)
-        if running is not None and running.task is not None:
+        self._speculation.cancelled(job)
+        if running is None:
+            return
+        if running.task is not None:
             running.task.cancel()
+        if running.held is not None:
+            # Its task may not have begun, and would never let go of it.
+            running.held.cancel()
 
     def cancel_all(self) -> None:
+        self._speculation.close()
         for job in list(self._running):
             self.cancel(job)
 
@@ -143,7 +132,7 @@ class JobRunner:
         try:
             async with asyncio.timeout(None) as running.patience:
                 self._wait_for(running)
-                await self._work(job, task, running)
+                await self._do(job, task, running)
             await self._told(JobEnded(job=job))
         except EngineError as error:
             log.warning("job %d (%s) failed: %s", job, type(task).__name__, error.code)
@@ -164,7 +153,7 @@ class JobRunner:
         if running.owes and running.patience is not None and not running.patience.expired():
             running.patience.reschedule(asyncio.get_running_loop().time() + self._patience_s)
 
-    async def _work(self, job: int, task: Task, running: Running) -> None:
+    async def _do(self, job: int, task: Task, running: Running) -> None:
         match task:
             case Judge():
                 await self._judge(job, task)
@@ -176,7 +165,7 @@ class JobRunner:
                 result = await self._tools.call(task)
                 await self._told(ToolReturned(job=job, output=result.output, error=result.error))
             case _:
-                results = self._results(task, running.feed)
+                results = self._results(task, running)
                 async with contextlib.aclosing(results):  # type: ignore[type-var]
                     async for result in results:
                         await self._told(_input(job, result))
@@ -205,7 +194,12 @@ class JobRunner:
         counted = await model.count(task.reply.items, reply_options(task.reply))
         await self._told(Counted(job=job, items=counted.items, instructions=counted.instructions))
 
-    def _results(self, task: Task, feed: Feed) -> AsyncIterator[Any]:
+    def _results(self, task: Task, running: Running) -> AsyncIterator[Any]:
+        if running.held is None:
+            return self._work(task, running.feed)
+        return running.held.results(running.feed, lambda feed: self._work(task, feed))
+
+    def _work(self, task: Task, feed: AsyncIterator[Any]) -> AsyncIterator[Any]:
         engines = self._engines
         match task:
             case Transcribe() if engines.stt is not None:
@@ -228,26 +222,12 @@ class JobRunner:
             case Reply() if engines.llm is not None:
                 return engines.llm.reply(task.items, reply_options(task))
             case Synthesize() if engines.tts is not None:
-                return engines.tts.synthesize(feed, SpeechOptions(voice=task.voice, speed=task.speed))
+                return engines.tts.synthesize(feed, speech_options(task))
             case Converse() if engines.speech_to_speech is not None:
-                speech = SpeechOptions(voice=task.speech.voice, speed=task.speech.speed)
                 return engines.speech_to_speech.converse(
-                    task.reply.items, task.audio, reply_options(task.reply), speech
+                    task.reply.items, task.audio, reply_options(task.reply), speech_options(task.speech)
                 )
         raise EngineError(f"There is no engine to {type(task).__name__.lower()}.", "engine_absent")
-
-
-def reply_options(task: Reply) -> ReplyOptions:
-    choice = task.tool_choice
-    return ReplyOptions(
-        model=task.model,
-        instructions=task.instructions,
-        tools=[plain(tool) for tool in task.tools],
-        tool_choice=plain(choice) if isinstance(choice, NamedFunction) else choice,
-        max_output_tokens=task.max_output_tokens,
-        parallel_tool_calls=task.parallel_tool_calls,
-        effort=task.effort,
-    )
 
 
 def _input(job: int, result: Any) -> Input:
@@ -279,4 +259,4 @@ def _input(job: int, result: Any) -> Input:
     raise TypeError(f"an engine yielded {type(result).__name__}")
 
 
-__all__ = ["Feed", "JobRunner", "reply_options"]
+__all__ = ["JobRunner"]

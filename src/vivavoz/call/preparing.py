@@ -1,5 +1,5 @@
-"""Letting the language model read ahead: a session's instructions before anybody speaks, and what the caller
-has said before it is sure that this was all.
+"""Letting the language model work ahead: it reads a session's instructions before anybody speaks, and what
+the caller has said before it is sure that this was all; it may even begin to answer that.
 
 A small model on a CPU reads some seventy tokens a second: instructions it has not seen would delay the first
 answer by seconds, a question by a quarter of one. Nothing depends on this: it may fail, or never be done.
@@ -11,9 +11,10 @@ import asyncio
 import logging
 from typing import Any
 
-from vivavoz.call.jobs import reply_options
+from vivavoz.call.options import reply_options
+from vivavoz.call.speculation import Speculation
 from vivavoz.engines.ports import EngineError, Engines
-from vivavoz.session.effects import Reply
+from vivavoz.session.effects import Prepare, Reply
 from vivavoz.session.tools import offer
 from vivavoz.wire.options import SessionOptions
 from vivavoz.wire.translation import TranslationOptions
@@ -24,9 +25,10 @@ log = logging.getLogger("vivavoz.call.preparing")
 class Preparing:
     """One call's preparation; a newer one replaces the one before."""
 
-    def __init__(self, engines: Engines, group: asyncio.TaskGroup) -> None:
+    def __init__(self, engines: Engines, group: asyncio.TaskGroup, speculation: Speculation) -> None:
         self._llm: Any = engines.llm
         self._group = group
+        self._speculation = speculation
         self._task: asyncio.Task[None] | None = None
         self._options: SessionOptions | None = None
         self._read: tuple[Any, ...] | None = None
@@ -56,6 +58,18 @@ class Preparing:
             )
         )
 
+    def prepare(self, effect: Prepare, *, spent: bool) -> None:
+        """``spent``: the model would not be asked, even if the caller said no more."""
+        if effect.soon and not spent and self._speculation.begin(effect.reply, effect.speech):
+            self.cancel()
+        else:
+            self._speculation.discard()
+            self.read(effect.reply)
+
+    def discard(self) -> None:
+        """The caller goes on, or was answered."""
+        self._speculation.discard()
+
     def read(self, reply: Reply) -> None:
         """What the model may be asked; what it was reading before is given up."""
         if reply == self._reply or not hasattr(self._llm, "prepare"):
@@ -65,6 +79,7 @@ class Preparing:
         self._task = self._group.create_task(self._prepare(reply))
 
     def cancel(self) -> None:
+        """Read no further."""
         if self._task is not None:
             self._task.cancel()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -21,6 +22,9 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether our own voice in the caller's microphone is told from speech (where playout is ours)."""
     interrupt_after_ms: int = 0
     """How long a caller must have spoken before an answer ends (ms); 0: as soon as they speak."""
+    speculate: Literal["auto", "always", "off"] = "auto"
+    """Whether a turn may be answered in secret before it is over: only with engines that are cheap to ask in
+    vain, with any, or not."""
     playout_ms: int = 5_000
     """Sound queued ahead of the caller's ear; beyond it the voice waits."""
     inbox_messages: int = 2_048

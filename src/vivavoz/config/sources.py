@@ -59,6 +59,7 @@ ENVIRONMENT: dict[str, tuple[str, ...]] = {
     "VIVAVOZ_TLS_KEY": ("tls", "key"),
     "VIVAVOZ_REJECT_ECHO": ("turn", "reject_echo"),
     "VIVAVOZ_INTERRUPT_AFTER_MS": ("turn", "interrupt_after_ms"),
+    "VIVAVOZ_SPECULATE": ("turn", "speculate"),
     "VIVAVOZ_DETERMINISTIC": ("testing", "deterministic"),
     "VIVAVOZ_EVENT_LOG": ("testing", "event_log"),
     "VIVAVOZ_TIME": ("testing", "time"),

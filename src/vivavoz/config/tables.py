@@ -148,6 +148,9 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Compare the caller's sound with what was played, and take our own voice for silence (WebRTC)."""
     interrupt_after_ms: Annotated[int, Meta(ge=0, le=5_000)] = 0
     """How long a caller must have spoken before an answer is interrupted; 0: as soon as they speak."""
+    speculate: Literal["auto", "always", "off"] = "auto"
+    """Whether the answer is begun in secret as soon as the caller is silent, and thrown away if they go on.
+    ``auto``: with engines to which that costs nothing."""
 
 
 class Testing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

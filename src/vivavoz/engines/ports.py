@@ -168,7 +168,8 @@ ReplyDelta = TextDelta | ToolCallDelta | Usage | Finish
 
 class Llm(Protocol):
     """One that sees images says so: ``sees = True``. Others are given none. One that knows how much it can
-    read says so: ``window`` (:class:`Window`)."""
+    read says so: ``window`` (:class:`Window`). One that may be asked in vain has ``tentative()``, which gives
+    an ``Llm`` that is :class:`Tentative` too, or None."""
 
     def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
         """Continue the conversation ``items`` (oldest first). What was spoken stands in the items'
@@ -214,6 +215,17 @@ class Prepares(Protocol):
         ...
 
 
+@runtime_checkable
+class Tentative(Protocol):
+    """One piece of work that may be in vain: made by ``tentative()`` of an engine that is cheap to ask so, in
+    place of the engine and used like it, once. It is begun only while that engine has nothing else to do, and
+    ends with EngineError ``engine_busy`` as soon as it has."""
+
+    async def keep(self) -> bool:
+        """The work is wanted after all: from now on it is like any other. False: there is none of it."""
+        ...
+
+
 # --------------------------------------------------------------------------- speech
 
 
@@ -233,7 +245,8 @@ class Speech(msgspec.Struct, frozen=True):
 
 
 class Tts(Protocol):
-    """One that can say only some languages names them: ``languages = ("en",)`` (ISO 639-1)."""
+    """One that can say only some languages names them: ``languages = ("en",)`` (ISO 639-1). One that may be
+    asked in vain has ``tentative()``, as an ``Llm`` may."""
 
     def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
         """Speak ``text`` as it arrives; the first sound must leave before the text is complete (clause-wise),

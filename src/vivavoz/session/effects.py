@@ -114,10 +114,18 @@ class StartJob(Fixed, frozen=True, tag_field="what", tag=True):
 
 
 class Prepare(Fixed, frozen=True, tag_field="what", tag=True):
-    """The model may be asked this next: let it read ahead. The newest is all that counts, and none of them is
-    owed anything."""
+    """The model will be asked this if the caller says no more: let it read ahead. ``soon``: the caller is
+    silent, so it may even answer in secret, and its answer be spoken (``speech``; None: it will be read): a
+    job with an equal task may be given what is there then. The newest is all that counts, and none is owed
+    anything."""
 
     reply: Reply
+    speech: Synthesize | None = None
+    soon: bool = False
+
+
+class Discard(Fixed, frozen=True, tag_field="what", tag=True):
+    """What was to come soon will not, or has been asked for: answer no further in secret."""
 
 
 class FeedAudio(Fixed, frozen=True, tag_field="what", tag=True):
@@ -170,6 +178,7 @@ Effect = (
     | Score
     | StartJob
     | Prepare
+    | Discard
     | FeedAudio
     | FeedText
     | FinishJob

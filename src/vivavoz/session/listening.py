@@ -75,7 +75,7 @@ def transcribed(state: State, out: Output, input: inputs.Transcribed) -> None:
     elif job.kind is not Kind.TRANSCRIBE:
         return
     elif input.draft:
-        foresight.foresee(state, out, job.owner, input.text)
+        foresight.drafted(state, out, job.owner, input.text)
     elif not input.final:
         transcripts.hear(state, out, job.owner, input.text, input.logprobs)
     else:

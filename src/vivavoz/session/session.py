@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoz.session import inputs, listening, mcp, requests, results, rules
+from vivavoz.session import foresight, inputs, listening, mcp, requests, results, rules
 from vivavoz.session.checks import check_options
 from vivavoz.session.conversation import Conversation
 from vivavoz.session.effects import CancelJob, Effect, HangUp
@@ -93,6 +93,7 @@ class Session:
         elif (idle := rules.idle_deadline(state)) is not None and now >= idle:
             rules.idle_too_long(state, out)
         mcp.resume(state, out)
+        foresight.follow(state, out, input)
         return out.effects
 
     def dump(self) -> bytes:

@@ -72,6 +72,14 @@ class Spoke(Data):
     """An answer goes on until speech has reached this sample; None: it is not in the way."""
     failure: tuple[str, str] | None = None
     """Why the job gave up before the turn was over: code and message."""
+    draft: str = ""
+    """What the job has last taken it to be, were it over."""
+    drafted: int = 0
+    """When it said so, in the caller's samples."""
+    silent: bool = False
+    """It may be over: the caller has stopped just now."""
+    guesses: int = 0
+    """How often its answer was begun in secret."""
 
 
 class Idle(Data):
@@ -112,6 +120,8 @@ class State(Data, kw_only=True):
     """Approvals to be acted on, once nothing else is being said."""
     partial: dict[str, str] = {}
     """Transcription told to the client so far, by item, while it is still coming."""
+    foreseen: str | None = None
+    """The turn whose answer may be in the making in secret: the item that it becomes."""
     idle: Idle | None = None
     """Armed while nobody speaks, where ``idle_timeout_ms`` is set."""
     preface: tuple[str, int] | None = None

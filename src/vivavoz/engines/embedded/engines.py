@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from vivavoz.engines.cascade import CascadeTranslator
-from vivavoz.engines.embedded.plan import EmbeddedOptions, Planned, Task, languages_of, plan
+from vivavoz.engines.embedded.plan import TTS, EmbeddedOptions, Planned, Task, languages_of, plan
 from vivavoz.engines.embedded.silero import SileroVad
 from vivavoz.engines.embedded.tokens import SPARE
 from vivavoz.engines.ports import (
@@ -198,7 +198,8 @@ class EmbeddedEngines:
                 window = Window(tokens=options.llm_context - SPARE, output=options.llm_max_tokens)
                 self.llm = ProcessLlm(client, window)
             case "tts":
-                self.tts = ProcessTts(client, languages_of(self._options))
+                languages = languages_of(self._options)
+                self.tts = ProcessTts(client, languages, quick=self._planned[task].name == TTS)
 
     def _status(self, stage: Planned) -> EngineStatus:
         if stage.task == "vad":

@@ -168,18 +168,25 @@ class LlamaLlm:
 
     async def _chunks(self, request: dict[str, Any]) -> Any:
         """The chunks of the reply; nothing is left out of the conversation."""
-        async with contextlib.aclosing(Generation(self._server, request).chunks()) as chunks:
-            async for chunk in chunks:
-                error = chunk.get("error")
-                if error is None:
+        generation = Generation(self._server, request)
+        try:
+            async with contextlib.aclosing(generation.chunks()) as chunks:
+                async for chunk in chunks:
+                    if (error := chunk.get("error")) is not None:
+                        raise _refusal(error)
                     yield chunk
-                elif error.get("type") == "exceed_context_size_error":
-                    raise EngineError(
-                        "the conversation does not fit into the model's context", "context_length_exceeded"
-                    )
-                else:
-                    # Without the library's own text: it may quote the prompt.
-                    raise EngineError(f"the language model refused ({error.get('type', 'error')})")
+        finally:
+            # One that is given up has the slot, and the cache, until its next token or batch.
+            self._reading.begins(request["messages"], generation)
+
+
+def _refusal(error: dict[str, Any]) -> EngineError:
+    if error.get("type") == "exceed_context_size_error":
+        return EngineError(
+            "the conversation does not fit into the model's context", "context_length_exceeded"
+        )
+    # Without the library's own text: it may quote the prompt.
+    return EngineError(f"the language model refused ({error.get('type', 'error')})")
 
 
 def _words(item: Item) -> str:

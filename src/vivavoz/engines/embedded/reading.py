@@ -1,7 +1,7 @@
-"""Prompts that are being read ahead: whoever needs one of them waits for it.
+"""Prompts that are being read in vain or ahead: whoever needs one of them waits for it.
 
 While one slot of llama.cpp reads a prompt, a request that begins with the same words would be given another
-slot and read them all over again, both of them slower for it.
+slot and read them all over again, both of them slower for it. So does one that was given up a moment ago.
 """
 
 from __future__ import annotations

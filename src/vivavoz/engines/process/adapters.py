@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from typing import Any, Protocol
 
 import msgspec
 
@@ -19,11 +20,19 @@ from vivavoz.engines.ports import (
     Window,
 )
 from vivavoz.engines.process import codec
-from vivavoz.engines.process.client import EngineClient
+from vivavoz.engines.process.client import EngineClient, Trial
 from vivavoz.wire.items import Item
 
 JUDGED_BYTES = 8 * 48_000
 """The turn model looks at the last 8 s only (24 kHz, 16 bit); no more of it travels."""
+
+
+class Streams(Protocol):
+    """What runs jobs in an engine process: a client, for one job or for all."""
+
+    def stream(
+        self, method: str, options: Any, inputs: AsyncIterator[Any] | None = None
+    ) -> AsyncGenerator[Any, None]: ...
 
 
 class ProcessStt:
@@ -46,11 +55,11 @@ class ProcessLlm:
         self._client = client
         self.window = window
 
-    async def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
-        stream = self._client.stream("reply", codec.encode_reply(items, options))
-        async with aclosing(stream) as results:
-            async for data in results:
-                yield codec.decode_delta(data)
+    def tentative(self) -> TentativeLlm:
+        return TentativeLlm(self._client.tentative())
+
+    def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
+        return _reply(self._client, items, options)
 
     async def count(self, items: Sequence[Item], options: ReplyOptions) -> Counted:
         async with aclosing(self._client.stream("count", codec.encode_reply(items, options))) as results:
@@ -64,18 +73,44 @@ class ProcessLlm:
                 pass
 
 
-class ProcessTts:
-    """Port ``Tts``. ``languages``: what the model can say; None: unknown."""
+class TentativeLlm:
+    """Ports ``Llm`` and ``Tentative``."""
 
-    def __init__(self, client: EngineClient, languages: Sequence[str] | None = None) -> None:
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self.keep = trial.keep
+
+    def reply(self, items: Sequence[Item], options: ReplyOptions) -> AsyncIterator[ReplyDelta]:
+        return _reply(self._trial, items, options)
+
+
+class ProcessTts:
+    """Port ``Tts``. ``languages``: what the model can say; None: unknown. ``quick``: a clause takes so little
+    that one may be spoken in vain, although it cannot be stopped midway."""
+
+    def __init__(
+        self, client: EngineClient, languages: Sequence[str] | None = None, *, quick: bool = False
+    ) -> None:
         self._client = client
+        self._quick = quick
         self.languages = languages
 
-    async def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
-        stream = self._client.stream("synthesize", msgspec.to_builtins(options), text)
-        async with aclosing(stream) as results:
-            async for data in results:
-                yield codec.decode_speech(data)
+    def tentative(self) -> TentativeTts | None:
+        return TentativeTts(self._client.tentative()) if self._quick else None
+
+    def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
+        return _synthesize(self._client, text, options)
+
+
+class TentativeTts:
+    """Ports ``Tts`` and ``Tentative``."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+        self.keep = trial.keep
+
+    def synthesize(self, text: AsyncIterator[str], options: SpeechOptions) -> AsyncIterator[Speech]:
+        return _synthesize(self._trial, text, options)
 
 
 class ProcessTurnDetector:
@@ -89,3 +124,19 @@ class ProcessTurnDetector:
             async for data in results:
                 return float(data)
         raise EngineError("the turn engine gave no judgement")
+
+
+async def _reply(
+    client: Streams, items: Sequence[Item], options: ReplyOptions
+) -> AsyncGenerator[ReplyDelta, None]:
+    async with aclosing(client.stream("reply", codec.encode_reply(items, options))) as results:
+        async for data in results:
+            yield codec.decode_delta(data)
+
+
+async def _synthesize(
+    client: Streams, text: AsyncIterator[str], options: SpeechOptions
+) -> AsyncGenerator[Speech, None]:
+    async with aclosing(client.stream("synthesize", msgspec.to_builtins(options), text)) as results:
+        async for data in results:
+            yield codec.decode_speech(data)

@@ -10,15 +10,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from vivavoz.engines.ports import EngineError
 from vivavoz.engines.process import protocol
+from vivavoz.engines.process.heartbeat import Heartbeat, Timing
 from vivavoz.engines.process.protocol import (
     Ack,
     Cancel,
@@ -26,6 +24,8 @@ from vivavoz.engines.process.protocol import (
     Failed,
     Feed,
     Finish,
+    Keep,
+    Kept,
     Open,
     Ping,
     Pong,
@@ -35,19 +35,6 @@ from vivavoz.engines.process.protocol import (
 )
 
 log = logging.getLogger(__name__)
-
-
-class Timing(msgspec.Struct, frozen=True, kw_only=True):
-    """Seconds."""
-
-    ping_s: float = 0.5
-    stall_s: float = 2.0
-    """No answer to a ping for so long: stalled."""
-    loading_stall_s: float = 60.0
-    """The same while the engine loads: imports hold the interpreter lock."""
-    ready_s: float = 15.0
-    """How long a new job waits for a process that is being restarted."""
-    reconnect_s: float = 0.1
 
 
 class EngineClient:
@@ -101,14 +88,21 @@ class EngineClient:
             ) from None
 
     async def stream(
-        self, method: str, options: Any, inputs: AsyncIterator[Any] | None = None
+        self,
+        method: str,
+        options: Any,
+        inputs: AsyncIterator[Any] | None = None,
+        tentative: Trial | None = None,
     ) -> AsyncGenerator[Any, None]:
         """Run one job: feed it ``inputs``, yield its results. Closing the generator cancels the job at once.
+        ``tentative``: what may yet want it.
 
         Raises EngineError: ``engine_unavailable`` (gone, or not back in time), ``engine_stalled``,
         ``engine_busy``, or what the engine itself says.
         """
-        job = await self._open(method, options)
+        job = await self._open(method, options, tentative is not None)
+        if tentative is not None:
+            tentative.job = job
         feeder = asyncio.create_task(self._feed(job, inputs)) if inputs is not None else None
         try:
             while (data := await job.next()) is not _END:
@@ -119,18 +113,28 @@ class EngineClient:
                 feeder.cancel()
             if self._jobs.pop(job.number, None) is not None:
                 self._send(Cancel(job.number))
+            job.settle(kept=False)
             if feeder is not None:
                 await asyncio.gather(feeder, return_exceptions=True)
 
+    def tentative(self) -> Trial:
+        """For one job that may be in vain."""
+        return Trial(self)
+
+    async def keep(self, job: _Job) -> bool:
+        """Whether a tentative job is there to be wanted; from now on it is like any other."""
+        self._send(Keep(job.number))
+        return await job.kept
+
     # ---------------------------------------------------------------- jobs
 
-    async def _open(self, method: str, options: Any) -> _Job:
+    async def _open(self, method: str, options: Any, tentative: bool) -> _Job:
         state = await self.settled(self._timing.ready_s)
         if state.state == "failed":
             raise EngineError(state.message, state.code)
         job = _Job(next(self._numbers))
         try:
-            frame = protocol.pack(Open(job.number, method, options))
+            frame = protocol.pack(Open(job.number, method, options, tentative))
         except ProtocolError as error:
             raise EngineError(
                 "the conversation is too large for the engine", "engine_input_too_large"
@@ -181,7 +185,7 @@ class EngineClient:
     async def _connection(self) -> None:
         reader, writer = await asyncio.open_unix_connection(self._path)
         self._writer = writer
-        heartbeat = _Heartbeat(self._timing)
+        heartbeat = Heartbeat(self._timing)
         watch = asyncio.create_task(self._watch(heartbeat, writer))
         try:
             while True:
@@ -198,9 +202,12 @@ class EngineClient:
             case Result(job=number, data=data):
                 if (job := self._jobs.get(number)) is not None:
                     job.results.put_nowait(data)
+            case Kept(job=number):
+                if (job := self._jobs.get(number)) is not None:
+                    job.settle(kept=True)
             case Done(job=number):
                 if (job := self._jobs.pop(number, None)) is not None:
-                    job.results.put_nowait(_END)
+                    job.end()
             case Failed(job=number, code=code, message=text):
                 if (job := self._jobs.pop(number, None)) is not None:
                     job.fail(EngineError(text, code))
@@ -210,7 +217,7 @@ class EngineClient:
             case Pong():
                 pass
 
-    async def _watch(self, heartbeat: _Heartbeat, writer: asyncio.StreamWriter) -> None:
+    async def _watch(self, heartbeat: Heartbeat, writer: asyncio.StreamWriter) -> None:
         """Ping; when the process does not answer, fail the jobs by name and drop the connection."""
         while heartbeat.beat(loading=self._state is None or self._state.state == "loading"):
             self._send(Ping())
@@ -228,15 +235,42 @@ class EngineClient:
         self._fail_all(message, code)
 
 
+class Trial:
+    """One job that may be in vain (:class:`~vivavoz.engines.ports.Tentative`)."""
+
+    def __init__(self, client: EngineClient) -> None:
+        self._client = client
+        self.job: _Job | None = None
+
+    def stream(
+        self, method: str, options: Any, inputs: AsyncIterator[Any] | None = None
+    ) -> AsyncGenerator[Any, None]:
+        return self._client.stream(method, options, inputs, tentative=self)
+
+    async def keep(self) -> bool:
+        return self.job is not None and await self._client.keep(self.job)
+
+
 class _Job:
     """One job as the worker sees it. Its queue is bounded by the protocol's window."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.results: asyncio.Queue[Any] = asyncio.Queue()
+        self.kept: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def end(self) -> None:
+        self.results.put_nowait(_END)
+        self.settle(kept=True)
 
     def fail(self, error: Exception) -> None:
         self.results.put_nowait(error)
+        self.settle(kept=False)
+
+    def settle(self, *, kept: bool) -> None:
+        """What is to be said to whoever wants a tentative job; the first word counts."""
+        if not self.kept.done():
+            self.kept.set_result(kept)
 
     async def next(self) -> Any:
         data = await self.results.get()
@@ -248,30 +282,4 @@ class _Job:
 _END = object()
 
 
-class _Heartbeat:
-    """When a process counts as stalled: the oldest unanswered ping is too old.
-
-    Where this worker itself stood still (its own pause between two beats was far too long), the process could
-    not be heard, and the clock starts again.
-    """
-
-    def __init__(self, timing: Timing) -> None:
-        self._timing = timing
-        self._unanswered_since: float | None = None
-        self._last = time.monotonic()
-
-    def heard(self) -> None:
-        """Whatever arrives is a sign of life."""
-        self._unanswered_since = None
-
-    def beat(self, *, loading: bool) -> bool:
-        """Whether it is time for the next ping; False: stalled."""
-        now = time.monotonic()
-        overslept = now - self._last > self._timing.ping_s + 0.5
-        self._last = now
-        since = self._unanswered_since
-        if since is None or overslept:
-            self._unanswered_since = now
-        elif now - since > (self._timing.loading_stall_s if loading else self._timing.stall_s):
-            return False
-        return True
+__all__ = ["EngineClient", "Timing", "Trial"]

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -26,20 +26,20 @@ from vivavoz.engines.ports import (
     TurnDetector,
 )
 from vivavoz.engines.process import codec, protocol
+from vivavoz.engines.process.jobs import Job, Precedence
 from vivavoz.engines.process.protocol import (
-    INPUT_LIMIT,
-    WINDOW,
     Ack,
     Cancel,
     Done,
     Failed,
     Feed,
     Finish,
+    Keep,
+    Kept,
     Open,
     Ping,
     Pong,
     ProtocolError,
-    Result,
     State,
     ToWorker,
 )
@@ -59,43 +59,6 @@ class Hosted(Protocol):
         ...
 
 
-class Job:
-    """One job as the engine sees it."""
-
-    def __init__(self, number: int, send: Callable[[ToWorker], None]) -> None:
-        self.number = number
-        self._send = send
-        self._inputs: asyncio.Queue[Any] = asyncio.Queue()
-        self._window = asyncio.Semaphore(WINDOW)
-
-    async def inputs(self) -> AsyncIterator[Any]:
-        """What the worker feeds, until it finishes."""
-        while (data := await self._inputs.get()) is not _END:
-            yield data
-
-    async def send(self, data: Any) -> None:
-        """A result; waits while the worker is too far behind."""
-        await self._window.acquire()
-        self._send(Result(self.number, data))
-
-    def fed(self, data: Any) -> bool:
-        """False: more is waiting than the engine may owe."""
-        if self._inputs.qsize() >= INPUT_LIMIT:
-            return False
-        self._inputs.put_nowait(data)
-        return True
-
-    def finished(self) -> None:
-        self._inputs.put_nowait(_END)
-
-    def acknowledged(self, count: int) -> None:
-        for _ in range(min(count, WINDOW)):
-            self._window.release()
-
-
-_END = object()
-
-
 class Host:
     """Serves one engine to any number of workers, at most ``max_jobs`` jobs at a time."""
 
@@ -103,6 +66,7 @@ class Host:
         self._engine = engine
         self._max_jobs = max_jobs
         self._jobs: set[asyncio.Task[None]] = set()
+        self._precedence = Precedence()
         self._connections: set[_Connection] = set()
         self._state = State("loading")
         self._stopping = asyncio.Event()
@@ -151,21 +115,32 @@ class Host:
         finally:
             self._connections.discard(connection)
 
-    def launch(self, job: Job, opened: Open, send: Callable[[ToWorker], None]) -> asyncio.Task[None] | None:
+    def launch(self, job: Job, opened: Open, send: Callable[[ToWorker], None]) -> bool:
         """Start a job, or say why not."""
         if self._state.state != "ready":
             code = self._state.code or "engine_unavailable"
             send(Failed(job.number, code, self._state.message or "the engine is still loading"))
-            return None
+            return False
+        wanted = not opened.tentative and opened.method not in _IN_PASSING
+        if wanted:
+            self._precedence.make_way()
         # A cancelled job needs a moment to end; the next one need not wait for it.
         running = sum(not task.cancelling() for task in self._jobs)
-        if running >= self._max_jobs:
+        if running >= self._max_jobs or (opened.tentative and self._precedence.occupied):
             send(Failed(job.number, "engine_busy", f"the engine is busy with {running} jobs"))
-            return None
-        task = asyncio.create_task(self._serve(job, opened, send))
+            return False
+        job.task = task = asyncio.create_task(self._serve(job, opened, send))
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
-        return task
+        if opened.tentative:
+            self._precedence.attempt(job)
+        elif wanted:
+            self._precedence.want(job)
+        return True
+
+    def keep(self, job: Job) -> bool:
+        """Whether a tentative job is there to be wanted; it is then."""
+        return self._precedence.keep(job)
 
     async def _serve(self, job: Job, opened: Open, send: Callable[[ToWorker], None]) -> None:
         try:
@@ -187,7 +162,6 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._jobs: dict[int, Job] = {}
-        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     def send(self, message: ToWorker) -> None:
         if not self._writer.is_closing():
@@ -206,8 +180,8 @@ class _Connection:
         except ProtocolError as error:
             log.error("a worker broke the protocol: %s", error)
         finally:
-            for task in list(self._tasks.values()):
-                task.cancel()
+            for number in list(self._jobs):
+                self._drop(number)
             self._writer.close()
             with contextlib.suppress(OSError):
                 await self._writer.wait_closed()
@@ -224,6 +198,9 @@ class _Connection:
             case Finish(job=number):
                 if (job := self._jobs.get(number)) is not None:
                     job.finished()
+            case Keep(job=number):
+                if (job := self._jobs.get(number)) is not None and self._host.keep(job):
+                    self.send(Kept(number))
             case Ack(job=number, count=count):
                 if (job := self._jobs.get(number)) is not None:
                     job.acknowledged(count)
@@ -236,20 +213,13 @@ class _Connection:
         if number in self._jobs or message.method not in _METHODS:
             raise ProtocolError(f"job {number}: {message.method}")
         job = Job(number, self.send)
-        task = self._host.launch(job, message, self.send)
-        if task is not None:
+        if self._host.launch(job, message, self.send) and job.task is not None:
             self._jobs[number] = job
-            self._tasks[number] = task
-            task.add_done_callback(lambda _: self._forget(number))
+            job.task.add_done_callback(lambda _: self._jobs.pop(number, None))
 
     def _drop(self, number: int) -> None:
-        if (task := self._tasks.get(number)) is not None:
-            task.cancel()
-        self._forget(number)
-
-    def _forget(self, number: int) -> None:
-        self._jobs.pop(number, None)
-        self._tasks.pop(number, None)
+        if (job := self._jobs.pop(number, None)) is not None:
+            job.cancel()
 
 
 # --------------------------------------------------------------------------- one method a port
@@ -290,6 +260,9 @@ async def _pass_on(results: Any, encode: Callable[[Any], Any], job: Job) -> None
         async for result in results:
             await job.send(encode(result))
 
+
+_IN_PASSING = ("prepare", "count")
+"""These nobody waits for: no tentative job makes way for them."""
 
 _METHODS: dict[str, Callable[[Any, Job, Any], Awaitable[None]]] = {
     "transcribe": _transcribe,

@@ -36,6 +36,14 @@ class Open(msgspec.Struct, frozen=True, array_like=True, tag="open"):
     """Chosen by the worker, unique on its connection."""
     method: str
     options: Any
+    tentative: bool = False
+    """It may be in vain: begun only while nothing else is done, given up for any other (``engine_busy``)."""
+
+
+class Keep(msgspec.Struct, frozen=True, array_like=True, tag="keep"):
+    """A tentative job is wanted after all; answered by ``Kept`` where it is still there."""
+
+    job: int
 
 
 class Feed(msgspec.Struct, frozen=True, array_like=True, tag="feed"):
@@ -81,6 +89,12 @@ class Result(msgspec.Struct, frozen=True, array_like=True, tag="result"):
     data: Any
 
 
+class Kept(msgspec.Struct, frozen=True, array_like=True, tag="kept"):
+    """The job is like any other from now on."""
+
+    job: int
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True, tag="done"):
     job: int
 
@@ -91,8 +105,8 @@ class Failed(msgspec.Struct, frozen=True, array_like=True, tag="failed"):
     message: str
 
 
-ToEngine = Open | Feed | Finish | Cancel | Ack | Ping
-ToWorker = Result | Done | Failed | Pong | State
+ToEngine = Open | Keep | Feed | Finish | Cancel | Ack | Ping
+ToWorker = Result | Kept | Done | Failed | Pong | State
 
 _encoder = msgspec.msgpack.Encoder()
 _to_engine: msgspec.msgpack.Decoder[ToEngine] = msgspec.msgpack.Decoder(ToEngine)
