@@ -198,3 +198,23 @@ def test_a_caller_who_wants_packets_of_one_size_gets_them_in_silence_too() -> No
 def test_everybody_gets_mono(parameters: dict[str, str]) -> None:
     packets = Sending({**CHROME, **parameters}).speak(200)
     assert not any(packet.payload[0] & 4 for packet in packets)
+
+
+def test_silence_is_encoded_for_half_a_second_and_then_sent_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    call = Sending(CHROME)
+    encoded = 0
+    encode = opus.Encoder.encode
+
+    def counted(self: opus.Encoder, pcm: bytes) -> bytes:
+        nonlocal encoded
+        encoded += 1
+        return encode(self, pcm)
+
+    monkeypatch.setattr(opus.Encoder, "encode", counted)
+    for _ in range(3):
+        call.speak(200)
+        encoded = 0
+        assert len(call.run(10_000)) == 500
+        assert encoded <= 25

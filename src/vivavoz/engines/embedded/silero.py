@@ -28,6 +28,8 @@ _RATE = np.array(16_000, np.int64)
 _RESET_FRAMES = 62
 _RESET_AFTER_LOW = 5
 _LOW = 0.1
+_EMPTY_FRAMES = 16
+"""Half a second of zeros, none of which seemed to be speech: what follows is no speech either."""
 
 
 class SileroState:
@@ -38,6 +40,21 @@ class SileroState:
         self.context = np.zeros(_CONTEXT, np.float32)
         self._age = 0
         self._low = 0
+        self._empty = 0
+
+    def hears(self, frame: Samples) -> bool:
+        """Whether the model must be asked about this frame: not when there was nothing at all for a while, as
+        from a muted or a vanished microphone. It begins afresh with the next sound."""
+        if frame.any():
+            self._empty = 0
+        elif self._low:
+            self._empty += 1
+        if self._empty < _EMPTY_FRAMES:
+            return True
+        if self._age:
+            self.memory, self.context = np.zeros_like(self.memory), np.zeros_like(self.context)
+            self._age = 0
+        return False
 
     def scored(self, probability: float) -> None:
         self._age += 1
@@ -55,7 +72,17 @@ class Silero:
         self._session: Any = onnx_session(path)
 
     def score(self, states: list[SileroState], frames: list[Samples]) -> list[float]:
-        """Probability of speech for one frame (512 samples, 16 kHz) of each stream, all in one run."""
+        """Probability of speech for one frame (512 samples, 16 kHz) of each stream, all in one run; 0.0
+        without one where there is nothing to hear."""
+        heard = [n for n, state in enumerate(states) if state.hears(frames[n])]
+        found = [0.0] * len(states)
+        if heard:
+            asked = self._run([states[n] for n in heard], [frames[n] for n in heard])
+            for n, probability in zip(heard, asked, strict=True):
+                found[n] = probability
+        return found
+
+    def _run(self, states: list[SileroState], frames: list[Samples]) -> list[float]:
         contexts = np.stack([state.context for state in states])
         sound = np.concatenate((contexts, np.stack(frames)), axis=1)
         memory = np.stack([state.memory for state in states], axis=1)
