@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from tests.app.rig import EK, OFFER, PROMPT, UPSTREAM_KEY, StandIn, before, refused, serving
+from tests.waiting import until
 from vivavoz.app.plan import Plan, Service
 from vivavoz.app.service import build
 
@@ -141,12 +142,14 @@ async def test_a_caller_who_leaves_frees_their_place(stand_in: StandIn, tmp_path
     stand_in.fail("/calls", "hang")
     async with before(stand_in, tmp_path, budgets={"calls": 1}) as app:
         ledger = app.application.ledger
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await app.connect(OFFER)
+        leaving = asyncio.create_task(app.connect(OFFER))
+        await until(lambda: stand_in.asked)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        assert leaving.cancelled()
         assert len(stand_in.asked) == 1
         stand_in.released.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while ledger.calls():  # noqa: ASYNC110 - the end of a handler cannot be waited for
                 await asyncio.sleep(0.01)
         assert (await app.connect())[0] == 201

@@ -68,7 +68,7 @@ class Archived:
     async def settled(self) -> None:
         """Until nothing is being recorded or packed."""
         archive = self.archive
-        await until(lambda: not archive.recorder._names and not archive.packing, 20)
+        await until(lambda: not archive.recorder._names and not archive.packing, 60)
 
     @property
     def files(self) -> list[str]:

@@ -144,7 +144,7 @@ async def test_a_process_killed_after_keeping_and_before_clearing_keeps_one(tmp_
     shutil.copytree(work, tmp_path / "copy")
     for _ in range(2):
         async with archived(tmp_path) as made:
-            await until(lambda: not work.exists(), 20)
+            await until(lambda: not work.exists(), 60)
             await made.settled()
             assert (await made.archive.catalogue.totals()).recordings == 1
         assert made.files == ["2023-11-14/rtc_1.zip"]
@@ -185,7 +185,7 @@ async def test_a_locked_database_delays_a_recording_and_loses_nothing(
         other = sqlite3.connect(tmp_path / "vivavoz.sqlite", isolation_level=None)
         other.execute("begin immediate")
         made.record("rtc_1", "Olá")
-        await until(lambda: "recording rtc_1" in str(made.archive.problem), 20)
+        await until(lambda: "recording rtc_1" in str(made.archive.problem), 60)
         assert "database is locked" in str(made.archive.problem)
         assert made.working == ["rtc_1"]
         await asyncio.sleep(0.3)  # some tries
@@ -203,7 +203,7 @@ async def test_storage_that_is_away_delays_a_recording_and_loses_nothing(
     (tmp_path / "elsewhere").touch()
     async with archived(tmp_path, folder=str(tmp_path / "elsewhere")) as made:
         made.record("rtc_1", "Olá")
-        await until(lambda: made.archive.problem, 20)
+        await until(lambda: made.archive.problem, 60)
         assert made.archive.problem == "recording rtc_1 cannot be finished: Not a directory"
         (tmp_path / "elsewhere").unlink()
         row = await made.row("rtc_1")
@@ -226,7 +226,7 @@ async def test_the_end_stops_packing_and_the_next_run_does_it_again(
         patched.setattr(module, "pack", pack)
         async with made.running():
             made.record("rtc_1", "Olá")
-            assert await asyncio.to_thread(packing.wait, 20)
+            assert await asyncio.to_thread(packing.wait, 60)
     assert made.working == ["rtc_1"]
     if not same:
         await made.database.close()

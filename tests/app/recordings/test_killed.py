@@ -66,7 +66,7 @@ async def turn(peer: Peer, voice: Voice, count: int) -> None:
         kinds = [event["type"] for _, event in peer.events]
         return kinds.count("output_audio_buffer.stopped") >= count
 
-    await until(stopped, timeout_s=20)
+    await until(stopped, timeout_s=60)
 
 
 async def recording(http: aiohttp.ClientSession, service: Running, call_id: str) -> tuple[Any, Kept]:
@@ -116,7 +116,7 @@ async def test_a_service_that_is_told_to_end_keeps_what_was_said(tmp_path: Path)
                 await observed(http, service, call_id)
                 await turn(peer, voice, 1)
                 service.terminate()
-                await asyncio.to_thread(service.process.wait, 20)
+                await asyncio.to_thread(service.process.wait, 60)
         with vivavoz(tmp_path, environment=SETTINGS) as service:
             await answered(http, service.url)
             told, kept = await recording(http, service, call_id)
