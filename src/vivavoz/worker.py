@@ -12,6 +12,7 @@ import errno
 import logging
 import os
 import signal
+import socket
 import sys
 import warnings
 from collections.abc import Callable
@@ -171,9 +172,17 @@ async def _listen(runner: JsonRunner, plan: Plan, context: Any) -> int:
     """Open the TCP and, where there are several workers, the unix socket. The TCP port in use."""
     server = plan.config.server
     shared = len(plan.sockets) > 1
-    site = web.TCPSite(runner, server.host, server.port, ssl_context=context, reuse_port=shared or None)
     try:
-        await site.start()
+        if server.host == "::":
+            # asyncio would leave IPv4 out.
+            listener = socket.create_server(
+                ("::", server.port), family=socket.AF_INET6, dualstack_ipv6=True, reuse_port=shared
+            )
+            await web.SockSite(runner, listener, ssl_context=context).start()
+        else:
+            await web.TCPSite(
+                runner, server.host, server.port, ssl_context=context, reuse_port=shared or None
+            ).start()
     except OSError as error:
         raise cannot_bind("TCP", server.host, server.port, error, "--port") from error
     port = int(runner.addresses[0][1])
