@@ -253,6 +253,22 @@ async def test_a_peer_that_reads_nothing_loses_sound_and_nothing_grows(engine: L
         assert sink.state == "connected"
 
 
+@pytest.mark.parametrize(("first", "kept"), [(23, tcp._MAX_EVENTS), (1, tcp._MAX_EVENTS), (128, 2048)])
+async def test_what_waits_for_a_peer_that_reads_nothing_is_bounded(
+    engine: LeanEngine, first: int, kept: int
+) -> None:
+    """Events and checks (which are repeated), and sound, of which none may come late."""
+    peer = SocketPeer(engine, RecordingSink())
+    async with over_tcp(peer) as writer:
+        await peer.connected()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        (connection,) = engine._tcp._connections.values()
+        for _ in range(20_000):
+            engine.transmit(bytes([first]) + bytes(1000), connection.address)
+        assert connection.transport.get_write_buffer_size() <= kept + 1003
+        assert engine.stats.send_failures > 10_000
+
+
 async def test_this_machine_only_means_tcp_too(engine: LeanEngine) -> None:
     engine._own = frozenset(("192.0.2.1",))
     reader, writer = await asyncio.open_connection("127.0.0.1", engine.tcp_port)
