@@ -8,8 +8,9 @@ import re
 
 from tests.fuzz.amount import EVENTS, SEED
 from tests.media.test_sdp import CHROMIUM, LOCAL
+from vivavoz.media.answer import write_answer
 from vivavoz.media.ports import MediaError
-from vivavoz.media.sdp import parse_offer, write_answer
+from vivavoz.media.sdp import parse_offer
 
 WORDS = re.compile(r"([ :=/;]|\d+)")
 SCRAPS = (

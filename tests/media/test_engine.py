@@ -194,13 +194,17 @@ async def test_large_messages_get_through_and_fit_the_path() -> None:
         assert largest <= 1280 - 48
 
 
-async def test_a_message_larger_than_announced_ends_the_call() -> None:
+@pytest.mark.parametrize("size", [10_001, 400_000])
+async def test_a_message_larger_than_announced_ends_the_call(size: int) -> None:
     async with Wire(MediaConfig(max_message=10_000)) as wire:
         sink = RecordingSink()
         peer = MiniPeer(wire, sink)
         peer.connect()
         assert peer.events is not None
-        peer.events.send("y" * 400_000)
+        assert peer.events.send("x" * 10_000)
+        wire.run()
+        assert sink.events[-1] == "x" * 10_000
+        peer.events.send("y" * size)
         wire.run()
         await settle()
         assert sink.states[-1] == ("closed", "a message is larger than announced")

@@ -7,8 +7,9 @@ from aiortc.sdp import SessionDescription
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vivavoz.media.answer import Candidate, Local, write_answer
 from vivavoz.media.ports import MediaError
-from vivavoz.media.sdp import Candidate, Local, parse_offer, write_answer
+from vivavoz.media.sdp import parse_offer
 
 FINGERPRINT = ":".join(["AB"] * 32)
 

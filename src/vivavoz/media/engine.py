@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from vivavoz.media import opus, stun
 from vivavoz.media.addresses import advertised, bound_socket, machine_addresses
+from vivavoz.media.answer import Candidate, Local, write_answer
 from vivavoz.media.audio import CNAME, AudioStream
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.dtls import Dtls, Identity
@@ -20,7 +21,7 @@ from vivavoz.media.ice import IceAgent, random_chars
 from vivavoz.media.pacer import Pacer
 from vivavoz.media.peer import Peer
 from vivavoz.media.ports import CallSink, Drop, End, EngineStats, MediaError, MediaFull
-from vivavoz.media.sdp import Candidate, Local, Offer, parse_offer, write_answer
+from vivavoz.media.sdp import Offer, parse_offer
 from vivavoz.media.stun import Address
 from vivavoz.media.tcp import MAX_DATAGRAM, TcpAddress, TcpListener
 
