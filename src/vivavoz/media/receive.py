@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from vivavoz.media.ports import Drop
+from vivavoz.media.reception import Reception
 from vivavoz.media.rtcp import ReportBlock
 from vivavoz.media.rtp import RtpPacket
 
@@ -74,8 +75,6 @@ class Receiver:
         """Frames made up for lost packets."""
         self.recovered = 0
         """Of those: from in-band FEC."""
-        self.jitter = 0.0
-        """Interarrival jitter (s), RFC 3550 section 6.4.1."""
         self.ssrc: int | None = None
         self._codecs = codecs
         self._hold = self._wait = hold
@@ -90,10 +89,7 @@ class Receiver:
         self._held: dict[int, tuple[float, RtpPacket]] = {}
         self._given_up = (0, 0, 0.0)  # the last gap: from, to, since
         self._probation: tuple[int, int] | None = None
-        self._transit: tuple[int, float] | None = None
-        self._base = self._highest = self._received = 0
-        self._lost_before = 0
-        self._reported = (0, 0)
+        self._reception = Reception()
 
     @property
     def discarded(self) -> int:
@@ -102,7 +98,12 @@ class Receiver:
     @property
     def lost(self) -> int:
         """Packets that never came, over all streams."""
-        return self._lost_before + max(0, self._cumulative_lost())
+        return self._reception.lost
+
+    @property
+    def jitter(self) -> float:
+        """Interarrival jitter (s)."""
+        return self._reception.jitter
 
     # ------------------------------------------------------------------ packets
 
@@ -119,10 +120,8 @@ class Receiver:
             self.dropped["stray"] += 1
             return b""
         self.packets += 1
-        self._received += 1
-        self._measure_jitter(now, packet, codec.clock_rate)
         at = self._expected + delta
-        self._highest = max(self._highest, at)
+        self._reception.arrived(now, at, packet.timestamp, codec.clock_rate)
         if delta < 0 or at in self._held:
             if self._given_up[0] <= at < self._given_up[1]:
                 self._reordered(now - self._given_up[2])
@@ -152,7 +151,6 @@ class Receiver:
 
     def _adopt(self, now: float, packet: RtpPacket) -> None:
         """Another stream begins with this packet."""
-        self._lost_before = self.lost
         self.dropped["stray"] += len(self._held)
         self._held.clear()
         for codec in self._codecs.values():
@@ -160,24 +158,14 @@ class Receiver:
         if not self._emitted and self._behind(now) < self._patience:
             self._origin = now - self._frame / RATE  # the clock starts with the sound
         self.ssrc = packet.ssrc
-        self._probation = self._transit = None
-        self._expected = self._base = self._highest = packet.sequence + 0x10000
-        self._received = 0
-        self._reported = (0, 0)
+        self._probation = None
+        self._expected = packet.sequence + 0x10000
+        self._reception.begin(self._expected)
         self._given_up = (0, 0, 0.0)
 
     def _reordered(self, late: float) -> None:
         """A packet came so much later than one that was sent after it."""
         self._wait = max(self._wait, min(self._hold, late + _MARGIN))
-
-    def _measure_jitter(self, now: float, packet: RtpPacket, rate: int) -> None:
-        if self._transit is not None:
-            timestamp, arrival = self._transit
-            step = (packet.timestamp - timestamp + 0x80000000 & 0xFFFFFFFF) - 0x80000000
-            deviation = abs(now - arrival - step / rate)
-            if deviation < 1:  # a pause of the sender or a jump of its clock is no jitter
-                self.jitter += (deviation - self.jitter) / 16
-        self._transit = (packet.timestamp, now)
 
     # ------------------------------------------------------------------ order
 
@@ -291,24 +279,8 @@ class Receiver:
 
     # ------------------------------------------------------------------ reports
 
-    def _cumulative_lost(self) -> int:
-        return self._highest - self._base + 1 - self._received if self.ssrc is not None else 0
-
     def report(self, last_sr: int, delay_since_sr: float, clock_rate: int) -> ReportBlock | None:
         """The receiver report block since the last call; None before the first packet."""
         if self.ssrc is None:
             return None
-        expected = self._highest - self._base + 1
-        before_expected, before_received = self._reported
-        new = expected - before_expected
-        missing = new - (self._received - before_received)
-        self._reported = (expected, self._received)
-        return ReportBlock(
-            ssrc=self.ssrc,
-            fraction_lost=min(255, missing * 256 // new) if new > 0 and missing > 0 else 0,
-            lost=self._cumulative_lost(),
-            highest=self._highest - 0x10000,
-            jitter=int(self.jitter * clock_rate) & 0xFFFFFFFF,
-            last_sr=last_sr,
-            delay_since_sr=min(0xFFFFFFFF, int(delay_since_sr * 65536)) if last_sr else 0,
-        )
+        return self._reception.report(self.ssrc, last_sr, delay_since_sr, clock_rate)
