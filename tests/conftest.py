@@ -23,6 +23,7 @@ _REAL = (
     "tests/engines/process/",
     "tests/examples/",
     "tests/faults/",
+    "tests/measuring/",
     "tests/media/test_chromium",
     "tests/media/test_ipv6",
     "tests/media/test_loopback",

@@ -179,6 +179,11 @@ def deviations_ms(arrivals: Sequence[tuple[float, int]], after: float, before: f
     chosen = [each for each in arrivals if after <= each[0] <= before]
     found = []
     for (earlier, stamp), (later, following) in pairwise(chosen):
-        step = (following - stamp) & 0xFFFFFFFF
-        found.append(abs(later - earlier - step / 48_000) * 1000)
+        found.append(abs(later - earlier - ahead(following, stamp) / 48_000) * 1000)
     return found
+
+
+def ahead(later: int, earlier: int) -> int:
+    """By how much a 32-bit timestamp is ahead of another; negative where it is behind."""
+    step = (later - earlier) & 0xFFFFFFFF
+    return step if step < 0x80000000 else step - 0x100000000

@@ -11,7 +11,7 @@ import msgspec
 from vivavoz.measuring.figures import summary
 from vivavoz.measuring.inbox import Ended
 from vivavoz.measuring.line import Line
-from vivavoz.measuring.sound import Heard, deviations_ms
+from vivavoz.measuring.sound import Heard, ahead, deviations_ms
 from vivavoz.measuring.websocket import Piece
 
 QUESTION = "Please count to 60."
@@ -51,7 +51,7 @@ class Streams(msgspec.Struct):
         arrivals = [(each.arrived, each.timestamp) for each in heard]
         self.pace_ms += deviations_ms(arrivals, heard[0].arrived, heard[-1].arrived)
         transits = [
-            each.arrived - heard[0].arrived - _ahead(each.timestamp, heard[0].timestamp) / 48_000
+            each.arrived - heard[0].arrived - ahead(each.timestamp, heard[0].timestamp) / 48_000
             for each in heard
         ]
         quickest = min(transits)
@@ -102,7 +102,8 @@ async def _one(line: Line, seconds: float, found: Streams) -> None:
     asked = time.time()
     deadline = asked + seconds
     try:
-        while (asked := time.time()) < deadline:
+        while time.time() < deadline:
+            asked = time.time()
             line.ask(QUESTION)
             first = await line.heard(asked, _ANSWER_S)
             # Who had to wait for the first sound is listened to all the same.
@@ -142,12 +143,6 @@ def missing(sequences: list[int]) -> int:
         step = (each - unwrapped[-1]) & 0xFFFF
         unwrapped.append(unwrapped[-1] + (step if step < 0x8000 else step - 0x10000))
     return max(0, max(unwrapped) - min(unwrapped) + 1 - len(set(unwrapped)))
-
-
-def _ahead(later: int, earlier: int) -> int:
-    """By how much a 32-bit timestamp is ahead of another; negative where it is behind."""
-    step = (later - earlier) & 0xFFFFFFFF
-    return step if step < 0x80000000 else step - 0x100000000
 
 
 def _longest_silence(heard: list[Heard]) -> float:
