@@ -8,6 +8,7 @@ from vivavoz.engines.embedded.segments import (
     MAX_FRAMES,
     TAIL_FRAMES,
     Speech,
+    audible,
     believed,
     find_cut,
     find_speech,
@@ -59,3 +60,12 @@ def test_endless_repetition_is_undone() -> None:
     assert unloop("He went and went and went and went and went and left") == "He went and left"
     assert unloop("no, no, no, no, no, no") == "no"
     assert unloop("I had had enough, really, really") == "I had had enough, really, really"
+
+
+def test_what_is_much_softer_than_the_speech_is_only_its_echo() -> None:
+    probabilities = [0.9] * 10 + [0.9, 0.9, 0.1, 0.9]
+    levels = [0.1] * 10 + [0.0019, 0.0021, 0.1, 0.1]
+    assert audible(probabilities, levels) == [True] * 10 + [False, True, False, True]
+    assert audible([0.1, 0.2], [0.5, 0.5]) == [False, False]
+    # One loud click does not make all speech soft.
+    assert all(audible([0.9] * 5, [1.0, 0.02, 0.02, 0.02, 0.02]))

@@ -20,10 +20,16 @@ SPOKEN, SILENT = np.full(768, 8000, "<i2").tobytes(), bytes(1536)
 
 
 class Recogniser:
-    """Hears one word for each 16 frames of speech. ``takes_s`` for each segment, one at a time."""
+    """Hears one word for each 16 frames of speech. ``takes_s`` for each segment, one at a time; ``lags``:
+    frames of silence behind a voice that it takes for speech, as voice activity does."""
 
-    def __init__(self, *, spare: bool, takes_s: float = 0.05) -> None:
+    def __init__(
+        self, *, spare: bool, takes_s: float = 0.05, alone: bool | None = None, lags: int = 0
+    ) -> None:
+        self.alone = spare if alone is None else alone
         self.spare = spare
+        self.lags = lags
+        self.quiet = 99
         self.takes_s = takes_s
         self.asked: list[int] = []
         self.busy = 0
@@ -33,7 +39,11 @@ class Recogniser:
         return not self.busy
 
     async def score(self, state: SileroState, samples: Samples) -> list[float]:
-        return [float(np.abs(frame).max() > 0.1) for frame in samples.reshape(-1, segments.FRAME)]
+        scores = []
+        for frame in samples.reshape(-1, segments.FRAME):
+            self.quiet = 0 if np.abs(frame).max() > 0.1 else self.quiet + 1
+            scores.append(float(self.quiet <= self.lags))
+        return scores
 
     async def recognise(self, samples: Samples, speech: segments.Speech) -> str:
         self.asked.append(speech.frames)
@@ -102,6 +112,29 @@ def test_sound_that_was_there_all_along_is_recognised_once() -> None:
     told = hear(recogniser, (SPOKEN, 80), (SILENT, 2), live=False)
     assert recogniser.asked == [80]
     assert drafts(told) == []
+
+
+def test_a_pause_is_heard_before_voice_activity_has_faded_and_the_end_is_still_the_same() -> None:
+    for lags in (0, 4):
+        recogniser = Recogniser(spare=False, alone=True, lags=lags)
+        told = hear(recogniser, (SPOKEN, 48), (SILENT, 4), (SILENT, 3))
+        assert drafts(told) == ["word word word"]
+        assert told[-1] == Transcript("word word word", final=True)
+        # Made after two silent frames, of which none was known to be silent by voice activity.
+        assert recogniser.asked == [48 + min(lags, 2)]
+
+
+def test_soft_speech_behind_loud_speech_is_heard() -> None:
+    soft = np.full(768, 800, "<i2").tobytes()
+    recogniser = Recogniser(spare=False, alone=True)
+    recogniser.score = lambda state, samples: _loud(samples, 0.01)  # type: ignore[method-assign]
+    told = hear(recogniser, (SPOKEN, 32), (SILENT, 4), (soft, 16), (SILENT, 8))
+    assert drafts(told) == ["word word", "word word word"]
+    assert told[-1].text == "word word word"
+
+
+async def _loud(samples: Samples, level: float) -> list[float]:
+    return [float(np.abs(frame).max() > level) for frame in samples.reshape(-1, segments.FRAME)]
 
 
 def test_silence_has_neither_draft_nor_words() -> None:

@@ -67,8 +67,12 @@ class MoonshineStt:
         return self._busy < self._count
 
     @property
+    def alone(self) -> bool:
+        return self._listening <= self._count
+
+    @property
     def spare(self) -> bool:
-        return self._listening <= self._count and self._took_s < _QUICK_S
+        return self.alone and self._took_s < _QUICK_S
 
     async def score(self, state: SileroState, samples: Samples) -> list[float]:
         """Speech probability of each whole frame of ``samples``."""

@@ -25,6 +25,7 @@ _DRAFT_FRAMES = 16
 """A draft of unfinished speech is worth making every so often (0.5 s)."""
 _LIVE_S = 0.01
 _SCORED_AT_ONCE = 2
+"""Frames; where somebody is listened to alone, each at once."""
 
 
 class Recogniser(Protocol):
@@ -36,8 +37,13 @@ class Recogniser(Protocol):
         ...
 
     @property
+    def alone(self) -> bool:
+        """Whether nobody else is listened to."""
+        ...
+
+    @property
     def spare(self) -> bool:
-        """Whether it has time for what may be in vain: nobody else is listened to, and it is quick."""
+        """Whether it has time for what is likely to be in vain, too: it is quick."""
         ...
 
     async def score(self, state: SileroState, samples: Samples) -> list[float]:
@@ -83,8 +89,10 @@ class Utterance:
         self._state = SileroState()
         self._samples: Samples = np.zeros(0, np.float32)
         self._probabilities: list[float] = []
+        self._levels: list[float] = []
         self._guess: asyncio.Task[str] | None = None
-        self._guessed: segments.Speech | None = None
+        self._guessed: tuple[int, int] | None = None
+        """What the guess was made of: the first frame, and how many had something to say."""
         self._drafted = False
         self._considered = 0
         """Frames that the latest guess was made of."""
@@ -92,7 +100,7 @@ class Utterance:
     async def feed(self, pcm: bytes) -> str:
         """Take sound in; the text of a segment, where one became too long and was cut off."""
         self._samples = np.concatenate((self._samples, self._downsampler.feed(pcm)))
-        await self._score(at_least=_SCORED_AT_ONCE)
+        await self._score(at_least=1 if self._recogniser.alone else _SCORED_AT_ONCE)
         text = ""
         while len(self._probabilities) > self._max_frames:
             text = f"{text} {await self._cut()}".strip()
@@ -116,7 +124,7 @@ class Utterance:
         speech = segments.find_speech(self._probabilities)
         if speech is None:
             return ""
-        if self._guess is not None and self._guessed is not None and speech.same_words(self._guessed):
+        if self._guess is not None and self._guessed == self._said(speech):
             return await self._guess
         self._give_up()
         return await self._recogniser.recognise(self._sound(speech), speech)
@@ -134,6 +142,7 @@ class Utterance:
         if frames - scored >= at_least:
             fresh = self._samples[scored * FRAME : frames * FRAME]
             self._probabilities += await self._recogniser.score(self._state, fresh)
+            self._levels += np.sqrt(np.mean(np.square(fresh.reshape(-1, FRAME)), axis=1)).tolist()
 
     async def _cut(self) -> str:
         """Transcribe up to the quietest moment and keep what comes behind it."""
@@ -156,17 +165,17 @@ class Utterance:
         if frames:
             self._samples = self._samples[frames * FRAME :].copy()
             del self._probabilities[:frames]
+            del self._levels[:frames]
             self._considered = max(0, self._considered - frames)
             self._give_up()
 
     def _speculate(self) -> None:
-        spare = self._recogniser.spare
-        pause = _SHORT_PAUSE_FRAMES if spare else _PAUSE_FRAMES
-        tail = self._probabilities[-pause:]
+        pause = _SHORT_PAUSE_FRAMES if self._recogniser.alone else _PAUSE_FRAMES
+        tail = self._audible()[-pause:]
         if len(tail) < pause:
             return
-        if any(probability >= segments.SPEECH for probability in tail):
-            if not spare:
+        if any(tail):
+            if not self._recogniser.spare:
                 self._give_up()
                 return
             if len(self._probabilities) - self._considered < _DRAFT_FRAMES:
@@ -174,14 +183,15 @@ class Utterance:
         speech = segments.find_speech(self._probabilities)
         if speech is None or not self._recogniser.idle:
             return
-        if self._guessed is not None and speech.same_words(self._guessed):
+        said = self._said(speech)
+        if self._guessed == said:
             return
         self._give_up()
         self._considered = len(self._probabilities)
         self._guess = asyncio.create_task(self._think(self._sound(speech), speech))
         # A guess that fails or is not wanted says nothing; one that is wanted is awaited.
         self._guess.add_done_callback(lambda task: task.cancelled() or task.exception())
-        self._guessed = speech
+        self._guessed = said
         self._drafted = False
 
     async def _think(self, sound: Samples, speech: segments.Speech) -> str:
@@ -194,6 +204,12 @@ class Utterance:
         if self._guess is not None:
             self._guess.cancel()
             self._guess = self._guessed = None
+
+    def _audible(self) -> list[bool]:
+        return segments.audible(self._probabilities, self._levels)
+
+    def _said(self, speech: segments.Speech) -> tuple[int, int]:
+        return speech.start, sum(self._audible())
 
     def _sound(self, speech: segments.Speech) -> Samples:
         return self._samples[speech.start * FRAME : speech.end * FRAME].copy()

@@ -195,8 +195,12 @@ class _Hearing:
         return self._stt.idle
 
     @property
+    def alone(self) -> bool:
+        """Never so that it matters: it takes too long to begin what may be in vain."""
+        return False
+
+    @property
     def spare(self) -> bool:
-        """Never: it takes too long to begin what may be in vain."""
         return False
 
     async def score(self, state: SileroState, samples: Samples) -> list[float]:
