@@ -107,7 +107,7 @@ def run_client(
     command: Sequence[str | Path],
     folder: Path,
     environment: dict[str, str] | None = None,
-    within_s: float = 90,
+    within_s: float = 240,
 ) -> dict[str, Any]:
     """What a client printed of its conversation. Its own words are the message where it fails."""
     done = subprocess.run(

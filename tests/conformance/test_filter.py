@@ -41,7 +41,7 @@ OBSERVER_SEES_TOO = {
     "response.output_item.done",
     "response.done",
 }
-WITHIN_S = 30
+WITHIN_S = 90
 
 
 @contextlib.asynccontextmanager

@@ -30,9 +30,8 @@ globalThis.harness = {
     transport.on("*", (event) => seen.push(event));
     session.on("error", (error) => seen.push({ type: "sdk.error", error: JSON.stringify(error) }));
     session.on("audio_interrupted", () => seen.push({ type: "sdk.audio_interrupted" }));
-    const begun = performance.now();
     await session.connect({ apiKey });
-    return { callId: transport.callId, took: performance.now() - begun };
+    return { callId: transport.callId };
   },
 
   say: (text) => session.sendMessage(text),

@@ -18,7 +18,7 @@ from agents import function_tool, set_tracing_disabled
 from agents.realtime import RealtimeAgent, RealtimeRunner
 
 CHUNK_MS = 40
-TURN_S = 30
+TURN_S = 60
 asked = []
 
 

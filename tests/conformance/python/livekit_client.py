@@ -21,7 +21,7 @@ from livekit.plugins import openai
 
 CHUNK_MS = 40
 RATE = 24_000
-TURN_S = 30
+WITHIN_S = 180
 
 
 @llm.function_tool
@@ -65,7 +65,7 @@ async def main():
     url, key, path = sys.argv[1:]
     with wave.open(path) as file:
         pcm = file.readframes(file.getnframes())
-    async with asyncio.timeout(2 * TURN_S):
+    async with asyncio.timeout(WITHIN_S):
         model = openai.realtime.RealtimeModel(base_url=url, api_key=key)
         session = model.session()
         answers, transcripts, started = asyncio.Queue(), asyncio.Queue(), asyncio.Queue()

@@ -41,7 +41,7 @@ from pipecat.workers.runner import WorkerRunner
 
 CHUNK_MS = 40
 RATE = 24_000
-ENDS_WITHIN_S = 60
+ENDS_WITHIN_S = 180
 
 logger.remove()
 logger.add(sys.stderr, level="WARNING")
