@@ -38,11 +38,12 @@ class Caller:
         self.peer.send({"type": "session.update", "session": {"type": "realtime", **session}})
         await self.peer.wait_for("session.updated", after=began)
 
-    def ask(self, text: str) -> None:
+    def ask(self, text: str, **response: Any) -> None:
+        """``response``: what is special about the answer."""
         content = [{"type": "input_text", "text": text}]
         item = {"type": "message", "role": "user", "content": content}
         self.peer.send({"type": "conversation.item.create", "item": item})
-        self.peer.send({"type": "response.create"})
+        self.peer.send({"type": "response.create", "response": response})
 
     async def begun(self, after: float, timeout_s: float = 30.0) -> str:
         """The response that began after a moment. Raises TimeoutError."""
@@ -81,9 +82,9 @@ class Caller:
             await self.done(response_id, BACK_S)
 
     async def next_turn_works(self) -> bool:
-        """Whether a question is answered aloud; a model may talk to its limit."""
+        """Whether a question is answered aloud; a model may talk to its limit, which is near."""
         began = time.time()
-        self.ask("Say hello.")
+        self.ask("Say hello.", max_output_tokens=32)
         try:
             await self.listener.audible(after=began, timeout_s=BACK_S)
             done = await self.done(await self.begun(began, BACK_S), BACK_S)

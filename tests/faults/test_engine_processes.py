@@ -59,7 +59,7 @@ async def _heard(caller: Caller, story: str) -> str:
     asked = time.time()
     caller.ask(story)
     await caller.listener.audible(after=asked, timeout_s=BACK_S)
-    return await caller.begun(asked)
+    return await caller.begun(asked, BACK_S)
 
 
 async def _in_the_making(caller: Caller) -> str:
@@ -117,7 +117,7 @@ async def test_a_response_fails_by_name(
         # It happens when the second one has just begun to speak.
         response_id = await _in_the_making(second)
         began = await _strike(service, stage, number)
-        done = await second.done(response_id)
+        done = await second.done(response_id, BACK_S)
         # What was struck may just have done its part: then nothing was interrupted, and it is done once more.
         if done["status"] not in ENDED_WELL:
             break
@@ -137,13 +137,13 @@ async def test_a_transcription_fails_by_name(
     await _heard(listening, STORIES[0])
     asked = time.time()
     utterance = speaking.voice.say(sentence("seven " * 12))
-    await speaking.peer.wait_for("input_audio_buffer.speech_started", after=asked)
+    await speaking.peer.wait_for("input_audio_buffer.speech_started", after=asked, timeout_s=BACK_S)
 
     began = await _strike(service, "stt", number)
 
     kind = "conversation.item.input_audio_transcription.failed"
-    _, failed = await speaking.peer.wait_for(kind, after=began)
-    _, done = await speaking.peer.wait_for("response.done", after=began)
+    _, failed = await speaking.peer.wait_for(kind, after=began, timeout_s=BACK_S)
+    _, done = await speaking.peer.wait_for("response.done", after=began, timeout_s=BACK_S)
     assert utterance.over.is_set()
     assert failed["error"]["code"] in NAMES[number]
     assert done["response"]["status"] == "failed"
