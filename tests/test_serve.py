@@ -205,6 +205,10 @@ async def test_sigterm_lets_calls_finish_takes_no_new_ones_and_ends_with_0(tmp_p
             ) as answer:
                 assert answer.status == 503
                 assert int(answer.headers["Retry-After"]) > 0
+                assert (await answer.json())["error"]["code"] == "server_draining"
+            async with http.get(found.url + "/readyz") as answer:
+                assert answer.status == 503
+                assert (await answer.json())["status"] == "draining"
             await websocket.send_json({"type": "session.update", "session": {"type": "realtime"}})
             assert (await websocket.receive_json())["type"] == "session.updated"
         assert await found.code() == 0
