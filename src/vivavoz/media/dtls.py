@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime
 import secrets
+import time
 from collections.abc import Callable, Iterator
 
 from cryptography import x509
@@ -23,6 +24,10 @@ _FLIGHT = 65536
 _EXPORTER = b"EXTRACTOR-dtls_srtp"
 _DTLS_1_2 = 0xFEFD
 _OP_NO_RENEGOTIATION = 1 << 30
+_RESEND = 0.1  # s without an answer after which a flight is sent again; then twice as long each time
+_RESEND_MOST = 0.8
+"""OpenSSL's own timer begins at a second, and cannot be told otherwise from here. These are the same
+datagrams once more, as a network may repeat them: whoever had them drops them."""
 _CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA"
 _HASHES = {"sha-256": hashes.SHA256(), "sha-384": hashes.SHA384(), "sha-512": hashes.SHA512()}
 
@@ -103,6 +108,7 @@ class Dtls:
         client: bool,
         fingerprints: list[tuple[str, str]],
         transmit: Callable[[bytes], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.client = client
         self.srtp: Srtp | None = None
@@ -111,6 +117,10 @@ class Dtls:
         """The peer has said goodbye, or we have."""
         self._fingerprints = fingerprints
         self._transmit = transmit
+        self._clock = clock
+        self._flight: list[bytes] = []  # what the peer may not have got
+        self._resend_at = 0.0
+        self._resend_after = _RESEND
         self._started = False
         self._ssl = SSL.Connection(identity.context, None)
         self._ssl.set_ciphertext_mtu(MTU)
@@ -138,6 +148,7 @@ class Dtls:
         while self.srtp is not None and not self.closed:
             try:
                 data.append(self._ssl.recv(16384))
+                self._flight = []
                 if alone:
                     return data
             except SSL.WantReadError:
@@ -153,16 +164,23 @@ class Dtls:
         return data
 
     def tick(self) -> None:
-        """Retransmit a lost flight when its time has come. Raises :class:`DtlsError`."""
-        if not self._started or self.closed or self.srtp is not None:
+        """Send a lost flight again when its time has come. Raises :class:`DtlsError`."""
+        if not self._started or self.closed:
             return
-        timeout = self._ssl.DTLSv1_get_timeout()
-        if timeout is not None and timeout <= 0:
-            try:
-                self._ssl.DTLSv1_handle_timeout()
-            except SSL.Error as error:
-                raise DtlsError("the DTLS handshake got no answer") from error
-            self._flush()
+        if self.srtp is None:
+            timeout = self._ssl.DTLSv1_get_timeout()
+            if timeout is not None and timeout <= 0:
+                try:
+                    self._ssl.DTLSv1_handle_timeout()
+                except SSL.Error as error:
+                    raise DtlsError("the DTLS handshake got no answer") from error
+                self._flight = self._flush() or self._flight
+                return
+        if self._flight and self._clock() >= self._resend_at:
+            for datagram in self._flight:
+                self._transmit(datagram)
+            self._resend_after = min(2 * self._resend_after, _RESEND_MOST)
+            self._resend_at = self._clock() + self._resend_after
 
     def send(self, data: bytes) -> None:
         """Application data of at most a datagram. Dropped before the handshake and after the close."""
@@ -187,13 +205,16 @@ class Dtls:
     def _handshake(self) -> None:
         try:
             self._ssl.do_handshake()
+            # Whoever speaks last cannot know that it was heard; the other one owes nothing any more.
+            self._sent(self._flush())
         except SSL.WantReadError:
+            if flight := self._flush():
+                self._sent(flight)
             return
         except SSL.Error as error:
             self.closed = True
-            raise DtlsError("the DTLS handshake failed") from error
-        finally:
             self._flush()
+            raise DtlsError("the DTLS handshake failed") from error
         self._verify()
         chosen = self._ssl.get_selected_srtp_profile()
         for profile in PROFILES:
@@ -202,6 +223,11 @@ class Dtls:
                 self.srtp = Srtp(profile, material, client=self.client)
                 return
         raise DtlsError("the peer agreed to no SRTP profile")
+
+    def _sent(self, flight: list[bytes]) -> None:
+        self._flight = flight
+        self._resend_after = _RESEND
+        self._resend_at = self._clock() + _RESEND
 
     def _verify(self) -> None:
         """The peer's certificate is one that its offer named (RFC 8122 section 5)."""
@@ -212,10 +238,13 @@ class Dtls:
             self.close()
             raise DtlsError("the peer's certificate does not match the offer's fingerprint")
 
-    def _flush(self) -> None:
+    def _flush(self) -> list[bytes]:
+        """Send what OpenSSL has to say; the datagrams that it took."""
         try:
             records = self._ssl.bio_read(_FLIGHT)
         except SSL.Error:
-            return
-        for datagram in datagrams(records):
+            return []
+        sent = list(datagrams(records))
+        for datagram in sent:
             self._transmit(datagram)
+        return sent
