@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Any
 
@@ -104,6 +105,23 @@ async def test_refused_websockets_are_named(fake: Fake, said: str, monkeypatch: 
         with pytest.raises(Trouble) as caught:
             await endpoint.websocket()
     assert str(caught.value) == said
+
+
+async def test_an_answer_in_pieces_is_read_whole() -> None:
+    async def in_pieces(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(OFFER.encode())
+        writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: 8\r\nConnection: close\r\n\r\n")
+        for piece in (b"the ", b"end."):
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)  # so that they come one by one
+        writer.close()
+
+    server = await asyncio.start_server(in_pieces, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with Endpoint(url, model="m").opened() as endpoint:
+            assert await endpoint.answer(OFFER, None) == "the end."
 
 
 async def test_a_refused_connection_is_named() -> None:

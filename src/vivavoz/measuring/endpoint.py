@@ -15,6 +15,7 @@ import aiohttp
 _HTTP_S = 15.0
 _RESOLVE_S = 5.0
 _MOST_SHOWN = 160
+_MOST_READ = 1 << 20
 _MEANING = {
     401: "the key is missing or wrong",
     403: "the key may not do this",
@@ -85,7 +86,7 @@ class Endpoint:
         assert self._http is not None
         with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
             async with self._http.get(f"{self._origin}/healthz", allow_redirects=False) as response:
-                told = json.loads(await response.content.read(1 << 16))
+                told = json.loads(await _whole(response))
                 return isinstance(told, dict) and told.get("engine_set") == "scripted"
         return False
 
@@ -132,7 +133,7 @@ class Endpoint:
             async with self._http.post(
                 self.shown + path, data=body.encode(), headers=headers, allow_redirects=False
             ) as response:
-                text = (await response.content.read(1 << 20)).decode(errors="replace")
+                text = (await _whole(response)).decode(errors="replace")
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise self._unreachable(what, error) from None
         if response.status not in (200, 201):
@@ -160,6 +161,14 @@ class Endpoint:
             case _:
                 reason = type(error).__name__
         return Trouble(f"{what}: {reason}")
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """A body, as far as it is of any use. (One read gives what has come so far.)"""
+    body = b""
+    while len(body) < _MOST_READ and (piece := await response.content.read(_MOST_READ - len(body))):
+        body += piece
+    return body
 
 
 def _said(body: str) -> str:
