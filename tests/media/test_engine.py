@@ -553,6 +553,18 @@ async def test_what_piled_up_is_read_at_once() -> None:
         assert wire.engine.stats.dropped == {"stranger": 200}
 
 
+async def test_a_flood_is_read_in_batches_that_leave_others_their_turn() -> None:
+    async with Wire() as wire:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for _ in range(150):
+                stranger.sendto(b"\x80garbage", ("127.0.0.1", wire.engine.port))
+        seen = []
+        while wire.engine._readable():
+            seen.append(wire.engine.stats.datagrams_received)
+        assert seen == [64, 128]
+        assert wire.engine.stats.datagrams_received == 150
+
+
 async def test_garbage_in_the_handshake_is_survived() -> None:
     rng = random.Random(9)
     async with Wire() as wire:
