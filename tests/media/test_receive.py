@@ -249,7 +249,7 @@ def test_sequence_numbers_wrap(first: int) -> None:
 
 def test_losses_and_reordering_at_the_wrap_are_as_anywhere() -> None:
     listener = Listener()
-    order = [*range(5), 6, 5, 8, 9, *range(10, 30)]  # 7 is lost; 5 has the sequence number 0
+    order = [*range(4), 5, 4, 6, 8, 9, *range(10, 30)]  # 5, of the sequence number 0, overtakes; 7 is lost
     for place, number in enumerate(order):
         listener.packet(place * FRAME, number, sequence=65531 + number)
         listener.tick(place * FRAME + 0.01)
