@@ -38,7 +38,6 @@ def backend() -> Iterator[Backend]:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(locale="en-GB", viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(10_000)
     made = context.new_page()
     problems: list[str] = []
     made.on("pageerror", lambda error: problems.append(str(error)))
@@ -50,7 +49,7 @@ def page(browser: Browser) -> Iterator[Page]:
 
 def is_sent(page: Page, backend: Backend, count: int) -> list[dict[str, Any]]:
     """What the back end got, once it is so many events."""
-    for _ in range(100):
+    for _ in range(600):
         if len(backend.sent) >= count:
             break
         page.wait_for_timeout(50)

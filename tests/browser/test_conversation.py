@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ ENERGY = """async () => {
 }"""
 
 
+NOTE_STATES = """() => {
+    const state = document.querySelector("#state");
+    globalThis.states = [state.textContent.trim()];
+    new MutationObserver(() => states.push(state.textContent.trim()))
+        .observe(state, { childList: true, characterData: true, subtree: true });
+}"""
+"""Keeps the states that are shown: a model's answer may be over before anybody looks."""
+
+
 def energy(page: Page) -> float:
     """Sound that the browser has decoded and played in this call so far."""
     return float(page.evaluate(ENERGY))
@@ -38,8 +48,6 @@ def wait_for_sound(page: Page, more_than: float) -> None:
 def test_a_spoken_conversation(story_service: Running, speaker: Path) -> None:
     with chromium(speaker) as browser:
         page = browser.new_page(locale="en-GB")
-        expect.set_options(timeout=20_000)
-        page.set_default_timeout(20_000)
         problems: list[str] = []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
@@ -85,9 +93,9 @@ def test_a_typed_line_starts_a_call_without_a_microphone(service: Running) -> No
         page.goto(service.url)
         page.get_by_label("Type a line").fill("Only typing here")
         page.keyboard.press("Enter")
-        expect(page.locator(THEM)).to_have_text("You said: Only typing here", timeout=15_000)
+        expect(page.locator(THEM)).to_have_text("You said: Only typing here")
         wait_for_sound(page, 0.0001)
-        expect(page.locator("#state")).to_have_text("Type to talk", timeout=15_000)
+        expect(page.locator("#state")).to_have_text("Type to talk")
 
 
 def test_a_typed_line_interrupts_the_answer(service: Running, quiet: Path) -> None:
@@ -98,10 +106,10 @@ def test_a_typed_line_interrupts_the_answer(service: Running, quiet: Path) -> No
         line = page.get_by_label("Type a line")
         line.fill("Count to 60")
         line.press("Enter")
-        expect(page.locator("#state")).to_have_text("Speaking", timeout=15_000)
+        expect(page.locator("#state")).to_have_text("Speaking")
         line.fill("Something else")
         line.press("Enter")
-        expect(page.locator(THEM).nth(1)).to_have_text("You said: Something else", timeout=15_000)
+        expect(page.locator(THEM).nth(1)).to_have_text("You said: Something else")
         expect(page.locator(".turn-them").first).to_contain_text("interrupted")
 
 
@@ -112,7 +120,7 @@ def test_escape_interrupts_and_mute_silences(service: Running, quiet: Path) -> N
         page.get_by_role("button", name="Start talking").click()
         page.get_by_label("Type a line").fill("Count to 60")
         page.keyboard.press("Enter")
-        expect(page.locator("#state")).to_have_text("Speaking", timeout=15_000)
+        expect(page.locator("#state")).to_have_text("Speaking")
         page.keyboard.press("Escape")
         expect(page.locator("#state")).to_have_text("Listening")
         mute = page.get_by_role("button", name="Mute", exact=True)
@@ -129,17 +137,18 @@ def test_a_conversation_with_real_models(folder: Path) -> None:
     require_models()
     microphone = write_microphone(
         folder / "question.wav",
-        silence(4),
+        silence(8),
         real_speech("What is the capital city of Portugal?"),
         silence(120),
     )
     with vivavoz(folder, engines="embedded") as running, chromium(microphone) as browser:
         page = browser.new_page(locale="en-GB")
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         page.goto(running.url)
         expect(page.locator("#engines-summary")).to_contain_text("demo quality", timeout=60_000)
+        page.evaluate(NOTE_STATES)
         page.get_by_role("button", name="Start talking").click()
-        expect(page.locator(YOU).first).to_contain_text("capital", timeout=60_000)
-        expect(page.locator("#state")).to_have_text("Speaking", timeout=60_000)
-        wait_for_sound(page, 0.001)
-        assert page.locator(THEM).first.inner_text().strip()
+        expect(page.locator(YOU).first).to_contain_text("capital", timeout=120_000)
+        page.wait_for_function("() => states.includes('Speaking')")
+        wait_for_sound(page, 0.0001)
+        expect(page.locator(THEM).first).to_have_text(re.compile(r"\S"), timeout=60_000)

@@ -31,7 +31,6 @@ def test_a_call_with_a_service_that_is_elsewhere(folder: Path, quiet: Path, tmp_
         ) as (url, _, _),
         chromium(quiet) as browser,
     ):
-        expect.set_options(timeout=20_000)
         page = browser.new_page(locale="en-GB", viewport={"width": 1500, "height": 900})
         problems: list[str] = []
         page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
@@ -62,7 +61,6 @@ def test_a_call_with_a_service_that_is_elsewhere(folder: Path, quiet: Path, tmp_
 
 def test_an_application_that_is_killed_ends_no_call(folder: Path, quiet: Path) -> None:
     with vivavoz(folder) as service, chromium(quiet) as browser:
-        expect.set_options(timeout=30_000)
         page = browser.new_page(locale="en-GB", viewport={"width": 1500, "height": 900})
         page.goto(service.url)
         page.get_by_role("button", name="Start talking").click()

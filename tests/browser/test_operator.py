@@ -45,7 +45,6 @@ def rows(page: Page, kind: str) -> Locator:
 
 
 def start(page: Page, url: str, way: str) -> None:
-    page.set_default_timeout(20_000)
     page.goto(url)
     expect(page.locator("#nav")).to_be_visible()
     page.get_by_text("Sound and connection").click()
@@ -57,7 +56,6 @@ def start(page: Page, url: str, way: str) -> None:
 def test_a_call_behind_the_filter_is_watched_and_measured(service: Running, quiet: Path, way: str) -> None:
     with chromium(quiet) as browser:
         page = browser.new_page(locale="en-GB", viewport={"width": 1500, "height": 900})
-        expect.set_options(timeout=20_000)
         start(page, service.url, way)
         expect(page.locator("#state")).to_have_text("Listening")
         page.get_by_role("button", name="Inspect").click()
@@ -102,7 +100,6 @@ def test_a_call_is_steered_hung_up_and_played_back(
     recording_service: Running, speaker: Path, way: str
 ) -> None:
     with chromium(speaker) as browser:
-        expect.set_options(timeout=20_000)
         caller = browser.new_page(locale="en-GB")
         start(caller, recording_service.url, way)
         expect(caller.locator("#consent")).to_have_text(NOTICE)
@@ -137,7 +134,7 @@ def test_a_call_is_steered_hung_up_and_played_back(
 
         operator.get_by_role("link", name="Recordings").click()
         recording = operator.locator("[data-recording] a")
-        for _ in range(40):  # it is packed after the call, by a thread that yields to all else
+        for _ in range(240):  # it is packed after the call, by a thread that yields to all else
             if recording.count():
                 break
             operator.wait_for_timeout(250)
@@ -185,7 +182,6 @@ def test_a_tool_of_the_server_answers_behind_the_filter(folder: Path, quiet: Pat
         "VIVAVOZ_STATE_DIR": str(folder / "tools-state"),
     }
     with vivavoz(folder, environment=environment) as service, chromium(quiet) as browser:
-        expect.set_options(timeout=20_000)
         page = browser.new_page(locale="en-GB", viewport={"width": 1500, "height": 900})
         start(page, service.url, "token")
         expect(page.locator("#state")).to_have_text("Listening")

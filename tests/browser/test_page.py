@@ -83,7 +83,7 @@ def test_a_call_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_role("button", name="Start talking"), 2)
     page.keyboard.press("Enter")
-    expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+    expect(page.locator("#state")).to_have_text("Listening")
     end = page.get_by_role("button", name="End", exact=True)
     tab_to(page, end, 6)
     page.keyboard.press("Enter")

@@ -29,7 +29,7 @@ def test_no_microphone_offers_typing(service: Running) -> None:
             re.compile("No microphone found|The microphone is blocked")
         )
         page.get_by_role("button", name="Go on by typing").click()
-        expect(page.locator("#state")).to_have_text("Type to talk", timeout=15_000)
+        expect(page.locator("#state")).to_have_text("Type to talk")
         expect(page.get_by_label("Type a line")).to_be_focused()
 
 
@@ -46,12 +46,12 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_only(folder: Path, quiet: Path) 
 
         page.get_by_label("Key", exact=True).fill(KEY)
         page.keyboard.press("Enter")
-        expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+        expect(page.locator("#state")).to_have_text("Listening")
         assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
 
         page.reload()
         page.get_by_role("button", name="Start talking").click()
-        expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+        expect(page.locator("#state")).to_have_text("Listening")
         # It is good for WebSockets too.
         expect(page.locator("#calls-count")).to_have_text("1")
 
@@ -63,7 +63,7 @@ def test_a_full_service_is_waited_for(folder: Path, quiet: Path) -> None:
     ):
         first, second = browser.new_page(locale="en-GB"), browser.new_page(locale="en-GB")
         start(first, running.url)
-        expect(first.locator("#state")).to_have_text("Listening", timeout=15_000)
+        expect(first.locator("#state")).to_have_text("Listening")
 
         start(second, running.url)
         expect(second.locator("#notice-title")).to_have_text("The service cannot take the call yet")
@@ -78,18 +78,18 @@ def test_a_crashed_service_is_a_lost_connection(folder: Path, quiet: Path) -> No
     with vivavoz(folder) as running, chromium(quiet) as browser:
         page = browser.new_page(locale="en-GB")
         start(page, running.url)
-        expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+        expect(page.locator("#state")).to_have_text("Listening")
         running.kill()
         expect(page.locator("#notice-title")).to_have_text("The connection was lost", timeout=40_000)
-        expect(page.locator("#engines-summary")).to_have_text("The service does not answer", timeout=20_000)
+        expect(page.locator("#engines-summary")).to_have_text("The service does not answer")
         page.get_by_role("button", name="Try again").click()
-        expect(page.locator("#notice-title")).to_have_text("The service does not answer", timeout=15_000)
+        expect(page.locator("#notice-title")).to_have_text("The service does not answer")
 
 
 def test_a_service_that_shuts_down_ends_the_call(folder: Path, quiet: Path) -> None:
     with vivavoz(folder) as running, chromium(quiet) as browser:
         page = browser.new_page(locale="en-GB")
         start(page, running.url)
-        expect(page.locator("#state")).to_have_text("Listening", timeout=15_000)
+        expect(page.locator("#state")).to_have_text("Listening")
         running.terminate()
-        expect(page.locator("#notice-title")).to_have_text("The service ended the call", timeout=20_000)
+        expect(page.locator("#notice-title")).to_have_text("The service ended the call")
