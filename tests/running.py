@@ -45,7 +45,7 @@ class Running:
         return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}/v1"
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:
             return json.load(answer)
 
     def mint(self, session: Mapping[str, Any] | None = None) -> str:
@@ -55,7 +55,7 @@ class Running:
         if self.key is not None:
             headers["Authorization"] = f"Bearer {self.key}"
         request = urllib.request.Request(f"{self.url}/v1/realtime/client_secrets", body, headers)
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return str(json.load(answer)["value"])
 
     def wait_for_calls(self, count: int, within_s: float = 10.0) -> None:

@@ -63,7 +63,7 @@ def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 async def test_a_killed_child_is_started_again_with_a_new_plan(modules: Path) -> None:
     script = Script(modules)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         keeping = group.create_task(script.child.keep())
         assert await script.listening.get() == 1
         first = script.child.pid
@@ -79,7 +79,7 @@ async def test_a_killed_child_is_started_again_with_a_new_plan(modules: Path) ->
 
 async def test_one_that_cannot_start_is_not_tried_again(modules: Path) -> None:
     script = Script(modules, refuses=True)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         keeping = group.create_task(script.child.keep())
         await script.listening.get()
         assert script.child.pid is not None
@@ -94,7 +94,7 @@ async def test_one_that_ends_before_it_is_told_anything(
     monkeypatch.setattr("vivavoz.children.BACKOFF_S", (0.0,))
     script = Script(modules)
     (modules / "kept_child.py").write_text(f"import pathlib; pathlib.Path({str(script.log)!r}).touch()")
-    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         keeping = group.create_task(script.child.keep())
         for number in (1, 2, 3):
             assert await script.told.get() == number
@@ -112,7 +112,7 @@ async def test_ending_before_the_start_starts_nothing(modules: Path) -> None:
 
 async def test_cancelling_kills(modules: Path) -> None:
     script = Script(modules)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         keeping = asyncio.ensure_future(script.child.keep())
         await script.listening.get()
         pid = script.child.pid

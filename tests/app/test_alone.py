@@ -40,7 +40,7 @@ def running(
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment(**own), stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             with contextlib.suppress(OSError):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/api/app", timeout=5).close()

@@ -24,7 +24,7 @@ def process_of(service: Running) -> int:
 
 async def answered(http: aiohttp.ClientSession, url: str) -> dict[str, object]:
     """What ``/api/app`` says once the application answers."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             async with http.get(url + "/api/app") as answer:
                 if answer.status == 200:
@@ -72,7 +72,7 @@ async def test_a_killed_application_comes_back_and_calls_go_on(workers: str, tmp
             await answered(http, service.url)
             assert process_of(service) != first
             await call.send_json({"type": "response.create"})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while (await call.receive_json())["type"] != "response.done":
                     pass
     with pytest.raises(ProcessLookupError):

@@ -149,7 +149,7 @@ async def test_a_caller_who_leaves_frees_their_place(stand_in: StandIn, tmp_path
         assert leaving.cancelled()
         assert len(stand_in.asked) == 1
         stand_in.released.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while ledger.calls():  # noqa: ASYNC110 - the end of a handler cannot be waited for
                 await asyncio.sleep(0.01)
         assert (await app.connect())[0] == 201

@@ -79,7 +79,7 @@ def test_the_list_names_calls_that_have_a_client() -> None:
         joined = calls.version
         assert joined != version
         await calls.other_than(version)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             async with asyncio.TaskGroup() as group:
                 group.create_task(calls.other_than(joined))
                 call.hangup("over")

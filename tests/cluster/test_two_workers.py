@@ -61,7 +61,7 @@ async def test_an_observer_at_the_other_worker(tmp_path: Path) -> None:
     async with (
         two(tmp_path) as (one, other),
         aiohttp.ClientSession(headers=AUTH) as http,
-        asyncio.timeout(30),
+        asyncio.timeout(60),
     ):
         client = await http.ws_connect(one + "/v1/realtime")
         said = await turn(client, "hello")
@@ -93,7 +93,7 @@ async def test_an_observer_at_the_other_worker(tmp_path: Path) -> None:
 
 
 async def test_a_token_for_one_call_opens_one_at_either(tmp_path: Path) -> None:
-    async with two(tmp_path) as workers, aiohttp.ClientSession() as http, asyncio.timeout(30):
+    async with two(tmp_path) as workers, aiohttp.ClientSession() as http, asyncio.timeout(60):
         body = {"grant": {"max_calls": 1, "filter": "on", "label": "once"}}
         url = workers[0] + "/v1/realtime/client_secrets"
         async with http.post(url, json=body, headers=AUTH) as answer:

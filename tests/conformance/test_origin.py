@@ -99,7 +99,7 @@ def token_service(folder: Path, number: int, resource: Running) -> Iterator[tupl
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -130,7 +130,7 @@ def shows(page: Page, text: str) -> None:
 
 
 def wait_for_line(log: Path, text: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while text not in log.read_text():
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)

@@ -87,7 +87,7 @@ async def calls(service: Running) -> AsyncIterator[Calls]:
     await calls.end()
     await asyncio.to_thread(service.wait_for_calls, 0)
     # A connection of aiohttp's or of the loop's own may still be on its way out.
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while descriptors(service.process.pid) > before + 1:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
 

@@ -107,12 +107,12 @@ async def _websocket(service: Running) -> AsyncIterator[aiohttp.ClientWebSocketR
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{service.websocket_url}/realtime?model=gpt-realtime", headers=AUTHORIZED) as socket,
     ):
-        assert (await socket.receive_json(timeout=10))["type"] == "session.created"
+        assert (await socket.receive_json(timeout=60))["type"] == "session.created"
         yield socket
 
 
 async def _error_to(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    event = await socket.receive_json(timeout=10)
+    event = await socket.receive_json(timeout=60)
     assert event["type"] == "error", event
     return dict(event["error"])
 
@@ -142,7 +142,7 @@ async def test_a_bad_event_is_one_error_and_the_session_lives(
         assert (await _error_to(socket))["message"]
 
         await socket.send_json({"type": "session.update", "session": {"type": "realtime"}})
-        assert (await socket.receive_json(timeout=10))["type"] == "session.updated"
+        assert (await socket.receive_json(timeout=60))["type"] == "session.updated"
     await other.talks_on()
 
 
@@ -150,7 +150,7 @@ async def test_a_binary_frame_is_an_error_or_an_end_and_no_more(service: Running
     other = await calls.talker()
     async with _websocket(service) as socket:
         await socket.send_bytes(b"\x00\x01\x02")
-        answer = await socket.receive(timeout=10)
+        answer = await socket.receive(timeout=60)
         if answer.type is aiohttp.WSMsgType.TEXT:
             assert json.loads(answer.data)["type"] == "error"
         else:

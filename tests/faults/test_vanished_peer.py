@@ -47,6 +47,6 @@ async def _start(service: Running) -> asyncio.subprocess.Process:
         env={**os.environ, "PYTHONPATH": f"{root}:{root / 'tests'}"},
     )
     assert process.stdout is not None
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         assert await process.stdout.readline() == b"audible\n"
     return process

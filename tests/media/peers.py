@@ -30,7 +30,7 @@ from vivavoz.media.peer import Peer
 from vivavoz.media.ports import Played
 
 RATE = 24000
-TIMEOUT = 15.0
+TIMEOUT = 60.0
 
 # aioice leaves loopback addresses out.
 aioice.ice.get_host_addresses = lambda use_ipv4, use_ipv6: ["127.0.0.1"]  # type: ignore[assignment]

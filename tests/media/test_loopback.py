@@ -97,7 +97,7 @@ async def test_a_client_that_is_hung_up_on_notices() -> None:
         gone = asyncio.Event()
         client.channel.on("close", gone.set)
         call.close("enough")
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(gone.wait(), 60)
         await sink.wait_for(lambda: sink.states[-1] == ("closed", "enough"))
 
 

@@ -53,7 +53,7 @@ async def raw(worker: Running, head: str, body: bytes) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", int(worker.url.rpartition(":")[2]))
     try:
         writer.write(f"{head}\r\nHost: localhost\r\n\r\n".encode() + body)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await reader.readline()
     finally:
         writer.close()

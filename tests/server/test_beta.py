@@ -23,7 +23,7 @@ SDP = {"Content-Type": "application/sdp"}
 async def first_refusal(server: Running, path: str, **options: Any) -> bool:
     """Whether the WebSocket at ``path`` refuses what the beta does not know, as only the beta does."""
     options["headers"] = {**AUTH, **options.get("headers", {})}
-    async with server.http.ws_connect(server.url + path, **options) as websocket, asyncio.timeout(30):
+    async with server.http.ws_connect(server.url + path, **options) as websocket, asyncio.timeout(60):
         await websocket.receive_json()
         await websocket.send_str('{"type": "session.update", "session": {"type": "realtime"}}')
         calls = server.calls.opened
@@ -97,7 +97,7 @@ async def test_an_observer_may_speak_it_beside_a_ga_call() -> None:
         assert server.calls.opened[-1].dialect is GA
         url = f"{server.url}/v1/realtime?call_id={call_id}"
         headers = {**AUTH, **BETA}
-        async with server.http.ws_connect(url, headers=headers) as websocket, asyncio.timeout(30):
+        async with server.http.ws_connect(url, headers=headers) as websocket, asyncio.timeout(60):
             await websocket.send_str('{"type": "session.update", "session": {"type": "realtime"}}')
             assert "refused" in (await websocket.receive_json())["error"]["message"]
 

@@ -105,7 +105,7 @@ async def say(connection: Any, text: str) -> str:
 
 @pytest.mark.parametrize("prefix", ["/v1", "/openai/v1"])
 async def test_the_sdk_talks_with_the_key_and_with_a_client_secret(prefix: str, tmp_path: Path) -> None:
-    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(20):
+    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(60):
         async with AsyncOpenAI(base_url=url + prefix, api_key=KEY) as client:
             secret = await client.realtime.client_secrets.create(
                 session={"type": "realtime", "model": "gpt-realtime-mini", "instructions": "Be brief."}
@@ -128,7 +128,7 @@ async def test_the_sdk_has_speech_written_down(tmp_path: Path) -> None:
     """A transcription session, from the URL and from a client secret; it is the same to the SDK's types."""
     sound = base64.b64encode(bytes(24_000)).decode()
     heard: AudioInput = {"turn_detection": None, "transcription": {"model": "whisper-1"}}
-    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(20):
+    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(60):
         async with AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client:
             secret = await client.realtime.client_secrets.create(
                 session={"type": "transcription", "audio": {"input": heard}}
@@ -172,7 +172,7 @@ async def test_the_sdk_shows_an_image(tmp_path: Path) -> None:
     image = {"type": "input_image", "image_url": "data:image/png;base64,iVBORw0KGgo="}
     async with (
         serving(config(tmp_path), KEY) as url,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client,
         client.realtime.connect(model="gpt-realtime") as connection,
     ):
@@ -187,7 +187,7 @@ async def test_the_sdk_shows_an_image(tmp_path: Path) -> None:
 
 
 async def test_azures_client_talks(tmp_path: Path) -> None:
-    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(20):
+    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(60):
         client = AsyncAzureOpenAI(
             azure_endpoint=url,
             api_key=KEY,
@@ -202,7 +202,7 @@ async def test_an_offer_is_answered_watched_and_hung_up(tmp_path: Path) -> None:
     async with (
         serving(config(tmp_path), KEY) as url,
         AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
     ):
         answer = await client.realtime.calls.create(
             sdp=OFFER, session={"type": "realtime", "model": "gpt-realtime"}
@@ -239,7 +239,7 @@ async def test_a_maximum_duration_closes_with_1001(tmp_path: Path) -> None:
         serving(config(tmp_path, limits)) as url,
         aiohttp.ClientSession() as http,
         http.ws_connect(url + "/v1/realtime") as websocket,
-        asyncio.timeout(30),
+        asyncio.timeout(60),
     ):
         while (message := await websocket.receive()).type is aiohttp.WSMsgType.TEXT:
             pass
@@ -252,7 +252,7 @@ async def test_garbage_on_the_wire_gets_errors_and_the_session_lives(tmp_path: P
         serving(config(tmp_path)) as url,
         aiohttp.ClientSession() as http,
         http.ws_connect(url + "/v1/realtime") as websocket,
-        asyncio.timeout(30),
+        asyncio.timeout(60),
     ):
         await websocket.receive_json()
         for garbage in ("{", "[]", '{"type": 1}', '{"type": "nope"}', "null", "\u0000"):

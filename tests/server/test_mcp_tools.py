@@ -51,7 +51,7 @@ async def ask(connection: Any, text: str) -> None:
 async def test_a_tool_is_listed_called_and_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     traces = tmp_path / "traces"
     service = replace(config(tmp_path, trace_dir=str(traces)), mcp=Mcp(networks=LOOPBACK))
-    async with maths_serving() as maths, serving(service, KEY) as url, asyncio.timeout(30):
+    async with maths_serving() as maths, serving(service, KEY) as url, asyncio.timeout(60):
         async with (
             AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client,
             client.realtime.connect(model="gpt-realtime") as connection,
@@ -92,7 +92,7 @@ async def test_a_tool_is_listed_called_and_told_of(tmp_path: Path, caplog: pytes
 
 async def test_a_tool_that_needs_approval(tmp_path: Path) -> None:
     service = replace(config(tmp_path), mcp=Mcp(networks=LOOPBACK))
-    async with maths_serving() as maths, serving(service, KEY) as url, asyncio.timeout(30):
+    async with maths_serving() as maths, serving(service, KEY) as url, asyncio.timeout(60):
         async with AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client:
             secret = await client.realtime.client_secrets.create(
                 session={"type": "realtime", "tools": [tool(maths)]}
@@ -117,7 +117,7 @@ async def test_a_tool_that_needs_approval(tmp_path: Path) -> None:
 @pytest.mark.parametrize("settings", [Mcp(), Mcp(hosts=("mcp.example.com",), networks=LOOPBACK)])
 async def test_a_server_that_may_not_be_asked_is_not(settings: Mcp, tmp_path: Path) -> None:
     service = replace(config(tmp_path), mcp=settings)
-    async with maths_serving() as maths, serving(service, KEY) as url, asyncio.timeout(30):
+    async with maths_serving() as maths, serving(service, KEY) as url, asyncio.timeout(60):
         async with (
             AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client,
             client.realtime.connect(model="gpt-realtime") as connection,
@@ -131,7 +131,7 @@ async def test_mcp_can_be_switched_off(tmp_path: Path) -> None:
     service = replace(config(tmp_path), mcp=Mcp(enabled=False))
     async with (
         serving(service, KEY) as url,
-        asyncio.timeout(30),
+        asyncio.timeout(60),
         AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client,
         client.realtime.connect(model="gpt-realtime") as connection,
     ):

@@ -94,5 +94,5 @@ async def test_a_replay_in_the_observers_own_dialect() -> None:
         members = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
         event = {"type": "response.output_text.delta", "event_id": "e", "delta": "x", **members}
         transport.again(json.dumps(event).encode())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             assert (await observer.receive_json())["type"] == "response.text.delta"

@@ -143,7 +143,7 @@ async def test_a_client_that_vanishes_ends_its_call() -> None:
         (call,) = server.calls.opened
         transport = websocket._response.connection.transport  # type: ignore[union-attr]
         transport.abort()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await call.closed.wait()
         await websocket.close()
 
@@ -230,7 +230,7 @@ async def test_half_a_request_does_not_hold_a_connection(
     said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "KEEPALIVE_S", 0.05)
-    async with running() as server, asyncio.timeout(30):
+    async with running() as server, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(said)
         assert await reader.read() == b""
@@ -240,7 +240,7 @@ async def test_half_a_request_does_not_hold_a_connection(
 @pytest.mark.parametrize("path", ["client_secrets", "calls"])
 async def test_a_body_that_does_not_come(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bodies, "BODY_S", 0.05)
-    async with running() as server, asyncio.timeout(30):
+    async with running() as server, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         head = f"POST /v1/realtime/{path} HTTP/1.1\r\nHost: localhost\r\napi-key: {KEY}\r\n"
         writer.write(f"{head}Content-Length: 100\r\n\r\nv=0".encode())

@@ -56,7 +56,7 @@ async def configure(connection: Any, heard: str, said: str, **output: Any) -> No
 async def answer(connection: Any) -> tuple[bytes, dict[str, Any]]:
     """The sound of one response, and the other events until it was over, by type."""
     sound, events = b"", {}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for event in connection:
             assert event.type != "error", event
             if event.type == "response.output_audio.delta":

@@ -17,7 +17,7 @@ async def test_a_prompt_of_the_operators(tmp_path: Path) -> None:
     prompt: Any = {"id": "greeter", "variables": {"name": "Ana"}}
     async with (
         serving(config(tmp_path, prompts_dir=str(tmp_path)), KEY) as url,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         AsyncOpenAI(base_url=url + "/v1", api_key=KEY) as client,
     ):
         secret: Any = await client.realtime.client_secrets.create(

@@ -50,7 +50,7 @@ async def talk(connection: Any) -> list[Any]:
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 async def test_the_sdk_translates_with_the_key_and_with_a_secret(prefix: str, tmp_path: Path) -> None:
-    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(20):
+    async with serving(config(tmp_path), KEY) as url, asyncio.timeout(60):
         async with AsyncOpenAI(base_url=url + prefix, api_key=KEY) as client:
             wanted = {"model": MODEL, "audio": {"output": {"language": "pt"}}}
             secret = await client.realtime.translations.client_secrets.create(session=wanted)  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ async def test_the_socket_closes_normally_after_the_session(tmp_path: Path) -> N
     async with (
         serving(config(tmp_path), KEY) as url,
         aiohttp.ClientSession(headers=bearer()) as session,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         session.ws_connect(f"{url}/v1/realtime/translations?model={MODEL}") as socket,
     ):
         await socket.send_json({"type": "session.close"})
@@ -109,7 +109,7 @@ async def test_a_browser_opens_a_webrtc_call_with_its_secret(tmp_path: Path) -> 
     async with (
         serving(config(tmp_path), KEY) as url,
         aiohttp.ClientSession() as session,
-        asyncio.timeout(20),
+        asyncio.timeout(60),
     ):
         _, secret = await post(
             session, f"{url}/v1/realtime/translations/client_secrets", {"session": {"model": MODEL}}
@@ -201,7 +201,7 @@ async def test_a_call_hears_its_track_and_speaks_on_the_other(tmp_path: Path) ->
 async def test_a_secret_for_nonsense_is_refused_by_name(
     session: dict[str, Any], code: str, param: str, tmp_path: Path
 ) -> None:
-    async with serving(config(tmp_path), KEY) as url, aiohttp.ClientSession() as http, asyncio.timeout(20):
+    async with serving(config(tmp_path), KEY) as url, aiohttp.ClientSession() as http, asyncio.timeout(60):
         status, body = await post(
             http, f"{url}/v1/realtime/translations/client_secrets", {"session": session}
         )
@@ -212,7 +212,7 @@ async def test_a_secret_for_nonsense_is_refused_by_name(
 
 
 async def test_secrets_open_their_own_kind_of_session_only(tmp_path: Path) -> None:
-    async with serving(config(tmp_path), KEY) as url, aiohttp.ClientSession() as http, asyncio.timeout(20):
+    async with serving(config(tmp_path), KEY) as url, aiohttp.ClientSession() as http, asyncio.timeout(60):
         _, translating = await post(
             http, f"{url}/v1/realtime/translations/client_secrets", {"session": {"model": MODEL}}
         )
@@ -237,7 +237,7 @@ async def test_a_handshake_is_refused_in_http(tmp_path: Path) -> None:
     limits = Limits(sessions=1)
     async with serving(config(tmp_path, limits), KEY) as url, aiohttp.ClientSession() as http:
         where = f"{url}/v1/realtime/translations"
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for value, query, status in (("wrong", "?model=m", 401), (KEY, "", 400)):
                 with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
                     await http.ws_connect(where + query, headers=bearer(value))
@@ -258,7 +258,7 @@ async def test_engines_without_a_language_model_do_not_translate(tmp_path: Path)
         server=plain.server,
         engines={"hears": EngineSet(base="scripted", llm="none")},
     )
-    async with serving(deaf, KEY) as url, aiohttp.ClientSession() as http, asyncio.timeout(20):
+    async with serving(deaf, KEY) as url, aiohttp.ClientSession() as http, asyncio.timeout(60):
         status, body = await post(
             http, f"{url}/v1/realtime/translations/client_secrets", {"session": {"model": "m"}}
         )

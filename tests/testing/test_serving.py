@@ -31,7 +31,7 @@ async def ask(url: str, turns: int = 1) -> list[dict[str, Any]]:
     arrived = []
     item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         aiohttp.ClientSession() as http,
         http.ws_connect(f"{url}/v1/realtime?model=gpt-realtime", headers=AUTH) as socket,
     ):

@@ -269,7 +269,7 @@ async def test_a_service_that_closes_at_once_is_given_up() -> None:
                     await socket.close()
                 await asyncio.sleep(0.002)
 
-        await asyncio.wait_for(close_always(), 10)
+        await asyncio.wait_for(close_always(), 60)
         assert "at once" in (observer.state.end_reason or "")
 
 

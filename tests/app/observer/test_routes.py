@@ -92,7 +92,7 @@ async def watching(desk: Desk, path: str) -> AsyncIterator[aiohttp.ClientWebSock
 
 
 async def next_of(socket: aiohttp.ClientWebSocketResponse, kind: str) -> Any:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             frame = await socket.receive_json()
             if frame["kind"] == kind:
@@ -239,7 +239,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
         yield b"{"
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(30), desk.http.post(path, data=slow()) as answer:
+    async with asyncio.timeout(60), desk.http.post(path, data=slow()) as answer:
         assert (answer.status, (await answer.json())["error"]["code"]) == (408, "request_timeout")
 
 

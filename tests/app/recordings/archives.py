@@ -60,7 +60,7 @@ class Archived:
 
     async def row(self, name: str) -> Recording:
         """Of a recording, when it is kept."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (row := await self.archive.catalogue.find(name)) is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return row

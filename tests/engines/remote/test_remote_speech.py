@@ -137,7 +137,7 @@ async def test_recognition_that_is_given_up_closes_its_request(fake: FakeOpenAI)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-    await asyncio.wait_for(fake.hung_up.wait(), 10)
+    await asyncio.wait_for(fake.hung_up.wait(), 60)
     await stt.close()
 
 
@@ -178,7 +178,7 @@ async def test_the_first_clause_leaves_before_the_text_is_complete(fake: FakeOpe
 
     tts = RemoteTts(stage(fake))
     stream = tts.synthesize(text(), SpeechOptions())
-    first = await asyncio.wait_for(anext(stream), 10)
+    first = await asyncio.wait_for(anext(stream), 60)
     assert first.pcm
     assert fake.requests[0]["input"] == "Well, this is the first part,"
     more.set()
@@ -257,5 +257,5 @@ async def test_a_voice_that_is_given_up_closes_its_stream(fake: FakeOpenAI, how:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-    await asyncio.wait_for(fake.hung_up.wait(), 10)
+    await asyncio.wait_for(fake.hung_up.wait(), 60)
     await tts.close()
