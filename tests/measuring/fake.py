@@ -21,7 +21,7 @@ class Fake:
     of offers, whose bodies are ``answer``. ``audio``: whether answers sound. ``mute``: nothing is ever said
     over a WebSocket. ``hang``: HTTP is never answered. ``malformed``: messages that are no events, and events
     without their members. ``yields``: speech_started tells of who interrupts. ``words``: of an answer, two a
-    second."""
+    second; ``greets_words``: of what it says before it is asked."""
 
     key: str | None = None
     calls: int = 404
@@ -32,6 +32,7 @@ class Fake:
     malformed: bool = False
     yields: bool = True
     words: int = 6
+    greets_words: int = 0
     url: str = ""
     authorizations: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -98,6 +99,8 @@ class _Session:
 
     async def run(self) -> None:
         await self._tell("session.created", session={"type": "realtime"})
+        if self._fake.greets_words:
+            await self._respond(self._fake.greets_words)
         if self._fake.malformed:
             await self._socket.send_str("not JSON")
             await self._socket.send_str("[1]")
@@ -128,11 +131,11 @@ class _Session:
             await self._tell("input_audio_buffer.speech_stopped", audio_end_ms=0, item_id="item_2")
             await self._respond()
 
-    async def _respond(self) -> None:
+    async def _respond(self, words: int | None = None) -> None:
         self._number += 1
         response = f"resp_{self._number}"
         await self._tell("response.created", response={"id": response})
-        for _ in range(self._fake.words):
+        for _ in range(self._fake.words if words is None else words):
             if self._fake.audio:
                 sound = base64.b64encode(say("seven", "alloy", 0.8)).decode()
                 await self._tell("response.output_audio.delta", response_id=response, delta=sound)

@@ -192,3 +192,15 @@ async def test_a_recorded_question(service: Running, tmp_path: Path) -> None:
     found = await measured(service.url, msgspec.structs.replace(BRIEFLY, wav=(path,)))
     assert found["speech"] == "WAV"
     assert found["websocket"]["turns"]["answered"] == 1
+
+
+async def test_who_sounds_all_the_time_is_not_measured_as_an_answer(
+    impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_GREETING_S", 1.0)
+    fake = Fake(greets_words=20)
+    async with fake.served():
+        found = await measured(fake.url, BRIEFLY)
+    told = found["websocket"]
+    assert "turns: something sounds all the time, before anything was asked" in told["troubles"]
+    assert told["turns"]["ms"] == {}

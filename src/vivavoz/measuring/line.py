@@ -20,6 +20,9 @@ from vivavoz.media.dtls import DtlsError
 
 Transport = Literal["webrtc", "websocket"]
 CREATED_S = 15.0
+QUIET_S = 1.5
+"""A voice that pauses for less than this has not ended."""
+_BUFFER_ENDS = ("output_audio_buffer.stopped", "output_audio_buffer.cleared")
 _CLOSE_S = 3.0
 
 
@@ -65,6 +68,28 @@ class Line:
         hearing = self.player or self.listener
         assert hearing is not None
         return hearing.last_audible(after, before)
+
+    async def until_over(self, after: float, timeout_s: float) -> bool:
+        """Wait until the answer that began after a moment is done, and its voice with it; whether it was,
+        in that time."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline and self.inbox.ended is None:
+            if self._is_over(after):
+                return True
+            await asyncio.sleep(0.05)
+        return self._is_over(after)
+
+    def _is_over(self, after: float) -> bool:
+        if self.inbox.first("response.done", after=after) is None:
+            return False
+        if self.inbox.first("output_audio_buffer.started", after=after) is not None:
+            return self.inbox.first(*_BUFFER_ENDS, after=after) is not None
+        return self.is_quiet(QUIET_S)
+
+    def is_quiet(self, seconds: float) -> bool:
+        """Whether nothing was audible for so long, or is about to be."""
+        now = time.time()
+        return self.last_audible(now - seconds, now + seconds) is None
 
     async def update(self, session: Event) -> Event | None:
         """Change the session: how it says it is now, None where it says nothing of the sort. Raises

@@ -18,7 +18,6 @@ QUESTION = "Please count to 60."
 _ANSWER_S = 30.0
 _LATE_MS = 40.0
 _STOOD_MS = 5.0
-_PAUSE_S = 0.5
 
 
 class Streams(msgspec.Struct):
@@ -107,23 +106,12 @@ async def _one(line: Line, seconds: float, found: Streams) -> None:
             line.ask(QUESTION)
             first = await line.heard(asked, _ANSWER_S)
             # Who had to wait for the first sound is listened to all the same.
-            await _until_over(line, asked, max(deadline, first + seconds / 2))
+            await line.until_over(asked, max(deadline, first + seconds / 2) - time.time())
             _take(line, asked, first, found)
     except (TimeoutError, Ended) as error:
         found.failed.append(str(error))
     if line.inbox.first("response.done", after=asked) is None:
         line.send({"type": "response.cancel"})
-
-
-async def _until_over(line: Line, asked: float, deadline: float) -> None:
-    while time.time() < deadline and line.inbox.ended is None:
-        now = time.time()
-        if (
-            line.inbox.first("response.done", after=asked)
-            and line.last_audible(now - _PAUSE_S, now + _PAUSE_S) is None
-        ):
-            return
-        await asyncio.sleep(0.05)
 
 
 def _take(line: Line, asked: float, first: float, found: Streams) -> None:

@@ -11,17 +11,17 @@ from typing import Any
 
 import msgspec
 
-from vivavoz.measuring.line import Line
+from vivavoz.measuring.line import QUIET_S, Line
 from vivavoz.measuring.sound import Utterance
 
 INSTRUCTIONS = "Answer every question at length, in at least eight sentences, whatever was said."
 """So that there is something to interrupt."""
 _ANSWER_S = 30.0
 _SPOKEN_S = 30.0
-_QUIET_S = 1.0
-_ENDS_S = 60.0
+_ENDS_S = 45.0
+_GREETS_AFTER_S = 0.5
+_GREETING_S = 20.0
 _JUST_NOW_S = 1.0
-"""A voice that pauses for less than this has not ended."""
 _PAUSES_S = (0.6, 1.4)
 """How long an answer is listened to before it is interrupted."""
 _OVER = "the answer was over before it could be interrupted"
@@ -73,6 +73,7 @@ async def converse(line: Line, utterances: Sequence[bytes], count: int, found: T
     Raises TimeoutError, :class:`~vivavoz.measuring.inbox.Ended`.
     """
     await _agree(line, found)
+    await _greeted(line)
     chance = random.Random(1)
     failures, answering = 0, False
     for number in range(count + 1):
@@ -100,8 +101,8 @@ async def converse(line: Line, utterances: Sequence[bytes], count: int, found: T
         if counted:
             found.answered += 1
             _answered(line, utterance, heard, found)
-        if not found.yields:
-            await quiet(line, utterance.ended)
+        if not found.yields and not await line.until_over(utterance.ended, _ENDS_S):
+            raise TimeoutError(f"an answer did not end within {_ENDS_S:g} s")
 
 
 async def _agree(line: Line, found: Turns) -> None:
@@ -115,6 +116,18 @@ async def _agree(line: Line, found: Turns) -> None:
         told = told.get(name) if isinstance(told, dict) else None
     if isinstance(told, int | float) and 0 <= told <= 10_000:
         found.window_ms, found.window_confirmed = float(told), True
+
+
+async def _greeted(line: Line) -> None:
+    """Let an endpoint finish that speaks before it is asked anything."""
+    await asyncio.sleep(_GREETS_AFTER_S)
+    if line.is_quiet(_GREETS_AFTER_S):
+        return
+    deadline = time.monotonic() + _GREETING_S
+    while not line.is_quiet(QUIET_S):
+        if time.monotonic() > deadline:
+            raise TimeoutError("something sounds all the time, before anything was asked")
+        await asyncio.sleep(0.05)
 
 
 def _answered(line: Line, utterance: Utterance, heard: float, found: Turns) -> None:
@@ -179,15 +192,3 @@ def _why_silent(line: Line, utterance: Utterance) -> str:
 def _status(event: dict[str, Any]) -> object:
     response = event.get("response")
     return response.get("status") if isinstance(response, dict) else None
-
-
-async def quiet(line: Line, after: float) -> None:
-    """Wait until an answer has ended: its response is done, and nothing was audible for a second. Gives up
-    after a minute."""
-    deadline = time.monotonic() + _ENDS_S
-    while time.monotonic() < deadline and line.inbox.ended is None:
-        now = time.time()
-        over = line.inbox.first("response.done", after=after) is not None
-        if over and line.last_audible(now - _QUIET_S, now) is None:
-            return
-        await asyncio.sleep(0.1)
