@@ -242,6 +242,12 @@ def install_chromium() -> None:
         say("without Chromium the browser tests are skipped")
 
 
+def install_iproute() -> None:
+    """The tests in network namespaces need root as well, so that nobody else misses it."""
+    if os.geteuid() == 0 and shutil.which("ip") is None and not apt_install("iproute2", "the network tests"):
+        say("without the command ip the network tests are skipped")
+
+
 def install_foreign_python(name: str, requirements: Path) -> None:
     """One Python client of other people's, pinned, in an environment of its own. Raises SetupError."""
     venv = ROOT / f".venv-{name}"
@@ -304,6 +310,7 @@ def main(arguments: list[str]) -> int:
         if what == "test":
             install_groups()
             install_chromium()
+            install_iproute()
             install_foreign_pythons()
             install_foreign_js()
     except SetupError as error:

@@ -15,6 +15,7 @@ from vivavoz.call.settings import CallSettings
 from vivavoz.cluster.directory import Directory, LocalDirectory, WorkerDirectory
 from vivavoz.cluster.load import Load, LoadBoard, PlaceByLoad
 from vivavoz.config import Config, ConfigError, Secrets
+from vivavoz.config.tables import Turn
 from vivavoz.engines.build import build_engines
 from vivavoz.engines.mcp import Policy, tool_servers
 from vivavoz.engines.ports import EngineError, Engines, ToolServers
@@ -33,6 +34,8 @@ from vivavoz.server.sealing import Sealer, sealing_secrets
 from vivavoz.server.service import Service
 from vivavoz.server.store import FileStore
 from vivavoz.server.tokens import Tokens
+from vivavoz.session.backchannels import BACK_CHANNELS
+from vivavoz.session.state import Yielding
 from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.webrtc import WebRtcTransport
 from vivavoz.wire.grants import Filter
@@ -152,6 +155,13 @@ def _any_address(loopback: str) -> str:
     return "::" if ":" in loopback else "0.0.0.0"
 
 
+def _yielding(turn: Turn) -> Yielding | None:
+    if turn.barge_in == "at_once":
+        return None
+    phrases = BACK_CHANNELS if turn.back_channels is None else turn.back_channels
+    return Yielding(words=turn.interrupt_words, resume_after_ms=turn.resume_after_ms, back_channels=phrases)
+
+
 def call_settings(config: Config) -> CallSettings:
     return CallSettings(
         sessions=config.limits.sessions,
@@ -160,6 +170,7 @@ def call_settings(config: Config) -> CallSettings:
         replay_bytes=config.limits.replay_bytes,
         reject_echo=config.turn.reject_echo,
         interrupt_after_ms=config.turn.interrupt_after_ms,
+        yielding=_yielding(config.turn),
         speculate=config.turn.speculate,
         tokens_per_minute=config.limits.tokens_per_minute,
         transcribers=config.deployments if config.server.strict_azure else None,

@@ -29,6 +29,8 @@ class FakeTransport:
         self.closed: tuple[int, str] | None = None
         self.attachment: Attachment | None = None
         self.flushes = 0
+        self.holding: list[bool] = []
+        """Held, released, …"""
         self.monitored: Callable[[bytes], None] | None = None
         self.hears = True
         self.sounds: list[tuple[Track, int, bytes]] = []
@@ -83,6 +85,12 @@ class FakeTransport:
         self.flushes += 1
         unplayed, self._queue = self._queue, []
         return [Played(tag=tag, samples=0) for tag in dict.fromkeys(tag for tag, _ in unplayed)]
+
+    def hold(self) -> None:
+        self.holding.append(True)
+
+    def release(self) -> None:
+        self.holding.append(False)
 
     def close(self, code: int, reason: str) -> None:
         if self.closed is None:

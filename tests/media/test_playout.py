@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vivavoz.media.playout import FRAME_BYTES, Playout
+from vivavoz.media.playout import FRAME_BYTES, Frame, Playout
 from vivavoz.media.ports import Played, PlayoutFull
 
 
@@ -121,6 +123,7 @@ steps = st.lists(
         st.tuples(st.just("write"), tags, st.integers(0, 2000)),
         st.tuples(st.just("end"), tags, st.just(0)),
         st.tuples(st.just("flush"), st.just(""), st.just(0)),
+        st.tuples(st.sampled_from(["hold", "release"]), st.just(""), st.just(0)),
         st.tuples(st.just("take"), st.just(""), st.integers(1, 5)),
     ),
     max_size=60,
@@ -181,13 +184,102 @@ def test_every_sample_is_played_once_or_flushed(steps: list[tuple[str, str, int]
             fades += 1
             expected = expected[: len(expected) - 2 * before]
             take()  # the fade
+        elif step == "hold":
+            playout.hold()
+            fades += 1
+        elif step == "release":
+            playout.release()
         else:
             for _ in range(amount):
                 take()
         assert playout.queued <= 24000
+    playout.release()
     while playout.queued or ended:
         take()
     assert playout.take().pcm is None
     if not fades:
         sounding = np.frombuffer(sent, dtype="<i2")
         assert sounding[sounding != 0].tobytes() == expected
+
+
+def samples_of(frame: Frame) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.frombuffer(frame.pcm or b"", dtype="<i2").astype(np.int64)
+
+
+DOWN = np.linspace(1.0, 0.0, 240, endpoint=False, dtype=np.float32)
+
+
+def test_held_sound_fades_is_silent_and_goes_on_with_the_same_sample() -> None:
+    sound = (np.arange(2400) + 1000).astype("<i2")
+    playout = Playout()
+    playout.write(sound.tobytes(), "a")
+    playout.take()
+    playout.hold()
+    playout.hold()
+    fade = samples_of(playout.take())
+    assert (fade[:240] == (sound[480:720] * DOWN).astype("<i2")).all()
+    assert not fade[240:].any()
+    assert [playout.take() for _ in range(3)] == [Frame(None)] * 3
+    assert playout.queued == 1920
+    playout.write(b"\1\0" * 480, "b")
+    playout.release()
+    back = samples_of(playout.take())
+    assert (back[:240] == (sound[480:720] * DOWN[::-1]).astype("<i2")).all()
+    assert (back[240:] == sound[720:960]).all()
+    assert (samples_of(playout.take()) == sound[960:1440]).all()
+
+
+def test_neither_fade_of_a_hold_clicks() -> None:
+    playout = Playout()
+    playout.write(np.full(4800, 10_000, dtype="<i2").tobytes(), "a")
+    frames = [playout.take()]
+    playout.hold()
+    frames += [playout.take(), playout.take()]
+    playout.release()
+    frames += [playout.take(), playout.take()]
+    heard = np.concatenate([samples_of(Frame(frame.pcm or bytes(FRAME_BYTES))) for frame in frames])
+    assert abs(np.diff(heard)).max() <= 10_000 // 240 + 1
+
+
+def test_a_hold_that_is_over_before_a_frame_went_changes_nothing() -> None:
+    playout = Playout()
+    playout.write(b"\0\x20" * 1440, "a")
+    playout.take()
+    playout.hold()
+    playout.release()
+    assert playout.take().pcm == b"\0\x20" * 480
+
+
+def test_what_has_not_begun_waits_for_the_release_and_begins_as_it_is() -> None:
+    playout = Playout()
+    playout.hold()
+    playout.write(b"\0\x20" * 480, "a")
+    playout.end("a")
+    assert playout.take() == Frame(None)
+    playout.release()
+    assert playout.take() == Frame(b"\0\x20" * 480, ("a",), (Played("a", 480, True),))
+
+
+def test_a_flush_tells_what_had_sounded_before_the_hold() -> None:
+    playout = Playout()
+    playout.write(b"\0\x20" * 2400, "a")
+    playout.take()
+    playout.hold()
+    playout.take()
+    playout.take()
+    assert playout.flush() == [Played("a", 480)]
+    playout.write(b"\0\x20" * 480, "b")
+    assert playout.take() == Frame(None)
+    playout.release()
+    assert playout.take() == Frame(b"\0\x20" * 480, ("b",))
+
+
+def test_a_flush_at_the_same_time_as_the_hold_fades_once() -> None:
+    playout = Playout()
+    playout.write(b"\0\x20" * 2400, "a")
+    playout.take()
+    playout.hold()
+    assert playout.flush() == [Played("a", 480)]
+    playout.release()
+    assert (samples_of(playout.take())[:240] == (np.full(240, 0x2000) * DOWN).astype("<i2")).all()
+    assert playout.take() == Frame(None)

@@ -67,6 +67,20 @@ def test_everything_ends_once_the_engines_are_done(beginning: Move, moves: list[
 
 
 @stories
+@given(beginnings(), story)
+def test_a_voice_that_is_held_comes_back(beginning: Move, moves: list[Move]) -> None:
+    """Within the time that the session itself has asked for."""
+    world = played(beginning, moves)
+    deadline = world.session.deadline
+    if world.held:
+        assert deadline is not None
+        assert deadline <= world.now + 1.0
+        world.now = deadline
+        world.give(inputs.TimePassed())
+    assert not world.held
+
+
+@stories
 @given(beginnings(), story, st.integers(0, 400))
 def test_dumped_and_loaded_anywhere_the_trace_replays_to_the_same_effects(
     beginning: Move, moves: list[Move], at: int
@@ -83,7 +97,7 @@ def test_dumped_and_loaded_anywhere_the_trace_replays_to_the_same_effects(
 @pytest.mark.parametrize("vad", VADS[0:3:2], ids=["push to talk", "vad"])
 @pytest.mark.parametrize("probability", [None, 0.0, 0.9], ids=["unscored", "silence", "speech"])
 def test_endless_sound_does_not_grow_a_session(plan: str, vad: Any, probability: float | None) -> None:
-    world = World((plan, False, "webrtc", vad, False, "audio", [], None))
+    world = World((plan, False, "webrtc", vad, False, "audio", [], None, False))
     largest = 0
     for _ in range(5 * INPUT_MS // 20):
         if probability is None:
@@ -95,7 +109,7 @@ def test_endless_sound_does_not_grow_a_session(plan: str, vad: Any, probability:
 
 
 def test_the_longest_duration_ends_every_job() -> None:
-    world = World(("cascade", False, "webrtc", {"type": "server_vad"}, True, "audio", [], None))
+    world = World(("cascade", False, "webrtc", {"type": "server_vad"}, True, "audio", [], None, False))
     world.move(("client", "respond", 0, 0))
     world.move(("client", "respond_aside", 0, 0))
     world.move(("hears", 100, 0.0))
@@ -107,7 +121,7 @@ def test_the_longest_duration_ends_every_job() -> None:
 
 
 def test_a_long_turn_keeps_only_what_a_turn_detector_listens_to() -> None:
-    world = World(("cascade", True, "webrtc", {"type": "semantic_vad"}, False, "audio", [], None))
+    world = World(("cascade", True, "webrtc", {"type": "semantic_vad"}, False, "audio", [], None, False))
     world.settings = replace(world.settings, input_ms=300_000)
     world.session, world.watch = world.fresh(), Watch()
     for _ in range(30):
@@ -118,7 +132,7 @@ def test_a_long_turn_keeps_only_what_a_turn_detector_listens_to() -> None:
 @stories
 @given(story)
 def test_a_transcription_session_never_answers(moves: list[Move]) -> None:
-    world = World(("cascade", False, "websocket", {"type": "server_vad"}, True, "audio", [], None))
+    world = World(("cascade", False, "websocket", {"type": "server_vad"}, True, "audio", [], None, False))
     world.options = effective_session(TranscriptionPatch(), "gpt-realtime")
     world.session, world.watch = world.fresh(), Watch()
     for move in moves:

@@ -17,7 +17,7 @@ from tests.session.watch import Watch
 from vivavoz.session import effects, inputs
 from vivavoz.session.ids import Ids
 from vivavoz.session.session import Session
-from vivavoz.session.state import Settings
+from vivavoz.session.state import Settings, Yielding
 from vivavoz.wire.base import replace
 from vivavoz.wire.codec import decode
 from vivavoz.wire.mcp import ExecutionFailure, ListedTool
@@ -107,7 +107,7 @@ def moves() -> st.SearchStrategy[Move]:
 
 def beginnings() -> st.SearchStrategy[Move]:
     """How a session is made (plan, judge, transport, turn detection, transcription, modality), what it begins
-    with, and how much its model can read."""
+    with, how much its model can read, and whether its voice is held before it yields."""
     return st.tuples(
         st.sampled_from(["cascade", "converse"]),
         st.booleans(),
@@ -117,6 +117,7 @@ def beginnings() -> st.SearchStrategy[Move]:
         st.sampled_from(["audio", "audio", "text"]),
         st.sampled_from(PROLOGUES),
         st.sampled_from(WINDOWS),
+        st.booleans(),
     )
 
 
@@ -173,8 +174,10 @@ class World:
     """Plays moves; ``trace`` is every ``(now, input, effects)``."""
 
     def __init__(self, beginning: Move) -> None:
-        plan, judges, kind, vad, transcribes, modality, prologue, window = beginning
+        plan, judges, kind, vad, transcribes, modality, prologue, window, holds = beginning
         self.settings = Settings(plan=plan, judges_turns=judges, input_ms=INPUT_MS, duration_s=3_600)
+        if holds:
+            self.settings = replace(self.settings, yielding=Yielding(back_channels=("hi", "one two")))
         if window is not None:
             tokens, counts = window
             self.settings = replace(self.settings, window=tokens, longest_reply=20, counts=counts)
@@ -190,6 +193,8 @@ class World:
         self.items = ["root", "nothing"]
         self.responses = ["nothing"]
         self.flushing = False
+        self.held = self.holding = False
+        """Whether our voice is; whether it is still to be said that it is."""
         self.give(inputs.Attached(sender="client", kind=kind))
         for move in prologue:
             self.move(move)
@@ -211,6 +216,10 @@ class World:
                 self.counting[effect.job] = len(effect.task.reply.items)
         elif isinstance(effect, effects.Flush):
             self.flushing = True
+        elif isinstance(effect, effects.Hold | effects.Release):
+            holds = isinstance(effect, effects.Hold)
+            assert holds != self.held, "held or released twice"
+            self.held = self.holding = holds
         elif isinstance(effect, effects.Send):
             item = getattr(effect.event, "item", None)
             if item is not None and item.id not in self.items:
@@ -228,6 +237,9 @@ class World:
         getattr(self, f"_{move[0]}")(*move[1:])
         if self.flushing:
             self._playout("flushed", 0, 1)
+        if self.holding:
+            self.holding = False
+            self.give(inputs.Held(left_ms=self.heard % 7 * 300))
 
     def _client(self, kind: str, a: int, b: int) -> None:
         message = _message(self, kind, a, b)

@@ -34,6 +34,7 @@ What happens (every effect of it must be listed before the next one)::
     job 2 ends / job 2 fails code "message"         JobEnded, JobFailed
     plays item_2 / played item_2                    PlaybackStarted, PlaybackEnded
     flushed item_2 480ms item_4 0ms                 Flushed
+    held 900ms                                      Held: what is left to play
     spent 40000 39800 0.3                           Spent: limit, remaining, reset_seconds
     at 3600s                                        time passes
 
@@ -54,7 +55,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import yaml
@@ -77,6 +78,7 @@ CLIENT = "client"
 ABSENT = "<absent>"
 
 Members = dict[str, Any]
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Line(NamedTuple):
@@ -179,6 +181,10 @@ def show(effect: effects.Effect) -> Shown:
             return Shown("!", "score", _plain(effect))
         case effects.Flush():
             return Shown("!", "flush", {})
+        case effects.Hold():
+            return Shown("!", "hold", {})
+        case effects.Release():
+            return Shown("!", "release", {})
         case effects.Spend(tokens=tokens):
             return Shown("!", "spend", {"tokens": tokens})
     raise AssertionError(f"unknown effect {effect}")
@@ -281,7 +287,7 @@ class Player:
             case "given" | "options" if self._session is not None:
                 raise AssertionError(f"'{word}' comes before anything happens")
             case "given":
-                self.settings = msgspec.structs.replace(self.settings, **_tuples(members_of(rest)))
+                self.settings = with_members(self.settings, members_of(rest))
                 return []
             case "options":
                 patch = decode_session(json.dumps(members_of(rest)))
@@ -332,6 +338,8 @@ class Player:
                     for item, length in zip(words[::2], words[1::2], strict=True)
                 ]
             )
+        elif word == "held":
+            yield inputs.Held(left_ms=ms(rest))
         elif word == "spent":
             limit, remaining, seconds = rest.split()
             yield inputs.Spent(limit=int(limit), remaining=int(remaining), reset_seconds=float(seconds))
@@ -414,8 +422,8 @@ def _result(job: str, verb: str, *words: str) -> inputs.Input:
     raise AssertionError(f"unknown result: {verb} {words}")
 
 
-def _tuples(members: Members) -> Members:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in members.items()}
+def with_members(settings: T, members: Members) -> T:
+    return msgspec.convert(msgspec.to_builtins(settings) | members, type(settings))
 
 
 def _joined(shown: list[Shown]) -> list[Shown]:

@@ -81,6 +81,10 @@ class Peer:
     def flush(self) -> list[Played]:
         return []
 
+    def hold(self) -> None: ...
+
+    def release(self) -> None: ...
+
     def close(self, reason: str) -> None:
         self.closed = reason
 

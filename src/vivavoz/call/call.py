@@ -30,7 +30,16 @@ from vivavoz.call.watching import StageWatch
 from vivavoz.engines.ports import Engines
 from vivavoz.session import effects
 from vivavoz.session.effects import Effect
-from vivavoz.session.inputs import AudioReceived, Flushed, Input, ItemPlayed, JobFailed, Spent, TimePassed
+from vivavoz.session.inputs import (
+    AudioReceived,
+    Flushed,
+    Held,
+    Input,
+    ItemPlayed,
+    JobFailed,
+    Spent,
+    TimePassed,
+)
 from vivavoz.session.translation.inputs import AnyInput
 from vivavoz.transports.port import Attachment, ObserverTransport, Transport
 from vivavoz.wire.extensions import Observing
@@ -250,6 +259,9 @@ class Call:
                         played = self._connections.flush()
                         told = [ItemPlayed(item_id=each.tag, samples=each.samples) for each in played]
                         inputs.append(Flushed(played=told))
+                    case effects.Hold():
+                        self._connections.hold()
+                        inputs.append(Held(left_ms=self._connections.queued_ms))
                     case effects.Spend():
                         inputs.appendleft(self._spend(effect.tokens))
                     case _:
@@ -282,6 +294,8 @@ class Call:
                 jobs.cancel(effect.job)
             case effects.EndAudio():
                 self._connections.end_audio(effect.item_id)
+            case effects.Release():
+                self._connections.release()
             case effects.HangUp():
                 self.hangup(effect.reason, effect.code)
 

@@ -198,6 +198,14 @@ class Connections:
     def flush(self) -> list[Played]:
         return self.client.transport.flush() if self.client is not None else []
 
+    def hold(self) -> None:
+        if self.client is not None:
+            self.client.transport.hold()
+
+    def release(self) -> None:
+        if self.client is not None:
+            self.client.transport.release()
+
     @property
     def queued_ms(self) -> int:
         """Sound that the client has still to hear."""

@@ -208,6 +208,7 @@ class CallRegistry:
             rated="no" if self._rates is None else "told" if self._settings.tells_rate_limits else "silently",
             input_ms=self._settings.input_ms,
             interrupt_after_ms=self._settings.interrupt_after_ms,
+            yielding=self._settings.yielding,
             model_given=model is not None,
             sees=bool(getattr(engines.llm, "sees", False)),
             counts=isinstance(reader, Counts),

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from vivavoz.session.state import Yielding
 from vivavoz.wire.options import VOICES
 
 
@@ -22,6 +23,8 @@ class CallSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether our own voice in the caller's microphone is told from speech (where playout is ours)."""
     interrupt_after_ms: int = 0
     """How long a caller must have spoken before an answer ends (ms); 0: as soon as they speak."""
+    yielding: Yielding | None = None
+    """How interruptions are told from back-channels, while our voice is held; None: everything is one."""
     speculate: Literal["auto", "always", "off"] = "auto"
     """Whether a turn may be answered in secret before it is over: only with engines that are cheap to ask in
     vain, with any, or not."""

@@ -148,6 +148,15 @@ class Turn(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Compare the caller's sound with what was played, and take our own voice for silence (WebRTC)."""
     interrupt_after_ms: Annotated[int, Meta(ge=0, le=5_000)] = 0
     """How long a caller must have spoken before an answer is interrupted; 0: as soon as they speak."""
+    barge_in: Literal["at_once", "hold"] = "at_once"
+    """What speech over an answer does: it is an interruption; or the answer is held while it is found out
+    whether it is one (WebRTC, with a recogniser)."""
+    interrupt_words: Annotated[int, Meta(ge=1, le=20)] = 1
+    """``hold``: so many words that are no back-channels are an interruption."""
+    resume_after_ms: Annotated[int, Meta(ge=200, le=5_000)] = 1_000
+    """``hold``: how long after the caller's last sound a held answer goes on, were nothing understood."""
+    back_channels: tuple[str, ...] | None = None
+    """``hold``: words and phrases that interrupt nothing; None: English and Portuguese ones."""
     speculate: Literal["auto", "always", "off"] = "auto"
     """Whether the answer is begun in secret as soon as the caller is silent, and thrown away if they go on.
     ``auto``: with engines to which that costs nothing."""

@@ -78,6 +78,12 @@ class Peer:
     def flush(self) -> list[Played]:
         return self._audio.playout.flush()
 
+    def hold(self) -> None:
+        self._audio.playout.hold()
+
+    def release(self) -> None:
+        self._audio.playout.release()
+
     def send_event(self, text: str) -> bool:
         return self.state != "closed" and (self._events is None or self._events.send(text))
 

@@ -54,6 +54,8 @@ class Playout:
         self._offset = 0  # bytes of the first piece already taken
         self._samples = 0
         self._tail: bytes | None = None
+        self._held = False
+        self._cut = False  # a hold has faded out what is first in the queue
 
     @property
     def queued(self) -> int:
@@ -97,8 +99,8 @@ class Playout:
             self._pieces.append(_Piece(state, bytearray(), last=True))
 
     def take(self) -> Frame:
-        """The next 20 ms."""
-        if not self._pieces:
+        """The next 20 ms; silence while held."""
+        if not self._pieces or self._held:
             return self._fading() if self._tail is not None else _SILENCE
         pcm = bytearray(self._tail or b"")
         self._tail = None
@@ -125,26 +127,49 @@ class Playout:
         if not pcm:
             return Frame(None, tuple(playing), tuple(played))
         pcm += bytes(FRAME_BYTES - len(pcm))
+        if self._cut:
+            self._cut = False
+            begin = np.frombuffer(pcm, dtype="<i2", count=_FADE_SAMPLES)
+            pcm[: 2 * _FADE_SAMPLES] = (begin * _FADE[::-1]).astype("<i2").tobytes()
         return Frame(bytes(pcm), tuple(playing), tuple(played))
+
+    def hold(self) -> None:
+        """Silence until :meth:`release`, after a fade of 10 ms that does not count as played: nothing that is
+        queued is lost, and what is written meanwhile waits behind it. Idempotent."""
+        if not self._held:
+            self._held = True
+            self._cut = self._fade_out()
+
+    def release(self) -> None:
+        """Go on with the very sample at which it was held, fading in over 10 ms. Idempotent."""
+        self._held = False
+        if self._cut and self._tail is not None:
+            # No frame has gone since: nothing was cut.
+            self._tail, self._cut = None, False
 
     def flush(self) -> list[Played]:
         """Drop all that is queued, fading out over 10 ms what sounds now (the fade does not count as played);
-        say how much was played of every tag that is not complete, in the order they came."""
+        say how much was played of every tag that is not complete, in the order they came. What was held stays
+        so."""
         result = [Played(tag.name, tag.sent) for tag in self._tags.values()]
-        self._tail = self._fade_out()
+        if not self._held:
+            self._fade_out()
+        self._cut = False
         self._pieces.clear()
         self._tags.clear()
         self._offset = self._samples = 0
         return result
 
-    def _fade_out(self) -> bytes | None:
+    def _fade_out(self) -> bool:
+        """Let what sounds now end softly; whether anything does."""
         if not self._pieces or not self._pieces[0].tag.sent:
-            return None
+            return False
         left = bytes(self._pieces[0].data[self._offset : self._offset + 2 * _FADE_SAMPLES])
         if not left:
-            return None
+            return False
         samples = np.frombuffer(left, dtype="<i2")
-        return (samples * _FADE[: len(samples)]).astype("<i2").tobytes()
+        self._tail = (samples * _FADE[: len(samples)]).astype("<i2").tobytes()
+        return True
 
     def _fading(self) -> Frame:
         tail, self._tail = self._tail or b"", None

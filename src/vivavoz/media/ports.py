@@ -191,6 +191,14 @@ class MediaCall(Protocol):
         begun or was queued and is not complete. No ``on_played`` follows for them."""
         ...
 
+    def hold(self) -> None:
+        """Fade out and send silence until :meth:`release`; nothing queued is lost. Idempotent."""
+        ...
+
+    def release(self) -> None:
+        """Go on where :meth:`hold` has stopped, fading in. Idempotent."""
+        ...
+
     def send_event(self, text: str) -> bool:
         """Queue a text message for the event channel, in order, before it opens too. False: the outbox is
         full (bounded), or the call is closed. True without effect where the offer had no event channel."""

@@ -160,6 +160,14 @@ class Flush(Fixed, frozen=True, tag_field="what", tag=True):
     """Drop all unplayed sound now and answer with ``Flushed``."""
 
 
+class Hold(Fixed, frozen=True, tag_field="what", tag=True):
+    """Be silent now and lose nothing; answer with ``Held``."""
+
+
+class Release(Fixed, frozen=True, tag_field="what", tag=True):
+    """Go on with the sound that was held."""
+
+
 class Spend(Fixed, frozen=True, tag_field="what", tag=True):
     """A response is done and has taken this many tokens: answer with ``Spent`` before anything else."""
 
@@ -185,6 +193,8 @@ Effect = (
     | CancelJob
     | EndAudio
     | Flush
+    | Hold
+    | Release
     | Spend
     | HangUp
 )

@@ -161,6 +161,12 @@ class Flushed(Fixed, frozen=True, tag_field="what", tag=True):
     played: list[ItemPlayed]
 
 
+class Held(Fixed, frozen=True, tag_field="what", tag=True):
+    """The answer to a hold: sound that is still to be played (ms)."""
+
+    left_ms: int
+
+
 class Spent(Fixed, frozen=True, tag_field="what", tag=True):
     """The answer to a ``Spend``: what is left of the tokens that may be used within a minute."""
 
@@ -194,6 +200,7 @@ Input = (
     | PlaybackStarted
     | PlaybackEnded
     | Flushed
+    | Held
     | Spent
     | TimePassed
 )

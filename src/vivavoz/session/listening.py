@@ -77,6 +77,7 @@ def transcribed(state: State, out: Output, input: inputs.Transcribed) -> None:
     elif input.draft:
         foresight.drafted(state, out, job.owner, input.text)
     elif not input.final:
+        _say(state, job.owner, input.text)
         transcripts.hear(state, out, job.owner, input.text, input.logprobs)
     else:
         _understood(state, out, input)
@@ -87,12 +88,18 @@ def _understood(state: State, out: Output, input: inputs.Transcribed) -> None:
     entry = state.conversation.get(owner)
     if entry is None:
         # The turn is still being spoken: a recogniser must not end before it is told to. Take it as words.
+        _say(state, owner, input.text)
         transcripts.hear(state, out, owner, input.text)
         return
     state.jobs.end(input.job)
     transcripts.complete(state, out, entry, input.text, input.logprobs, input.segments)
     rules.begin_waiting(state, out)
     rules.answer(state, out)
+
+
+def _say(state: State, owner: str, text: str) -> None:
+    if (spoke := state.spoke) is not None and spoke.item_id == owner:
+        spoke.said += text
 
 
 def _heard_by_model(state: State, out: Output, job: Job, input: inputs.Transcribed) -> None:

@@ -15,7 +15,7 @@ from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan, Stage
 from vivavoz.session.response import Response
-from vivavoz.session.state import Idle, Spoke, State
+from vivavoz.session.state import Barge, Idle, Spoke, State
 from vivavoz.session.turn import padding_samples
 from vivavoz.session.usage import usage_of
 from vivavoz.wire.items import AnyItem, InputAudio, Message
@@ -50,12 +50,27 @@ def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
     state.spoke, state.idle = spoke, None
     out.send(SpeechStarted, audio_start_ms=to_ms(start), item_id=spoke.item_id)
     if rule.interrupt_response and (state.active is not None or state.playout.busy):
-        spoke.interrupts_at = state.turn.started + to_samples(state.settings.interrupt_after_ms)
-        interrupt_in_time(state, out, rule)
+        if state.considers():
+            _consider(state, spoke.item_id)
+        else:
+            spoke.interrupts_at = state.turn.started + to_samples(state.settings.interrupt_after_ms)
+            interrupt_in_time(state, out, rule)
     if state.settings.plan == "cascade":
         task = transcripts.task(state)
         spoke.transcription = state.jobs.start(out, Kind.TRANSCRIBE, spoke.item_id, task)
         utterance.feed(state, out, spoke, state.turn.scored)
+
+
+def _consider(state: State, item_id: str) -> None:
+    """It may be an interruption, or not: see :mod:`~vivavoz.session.yielding`."""
+    barge = state.barge
+    if barge is not None and not barge.over:
+        barge.turns.append(item_id)
+        return
+    if barge is not None:
+        state.answering += barge.unanswered
+    active = state.active
+    state.barge = Barge(turns=[item_id], response=active.id if active is not None else None)
 
 
 def speech_paused(state: State, out: Output, rule: TurnDetection) -> None:
@@ -76,7 +91,9 @@ def speech_stopped(state: State, out: Output, rule: TurnDetection) -> None:
     out.send(SpeechStopped, audio_end_ms=to_ms(end), item_id=state.spoke.item_id if state.spoke else "")
     item_id = commit(state, out, end)
     if rule.create_response:
-        state.answering.append(item_id)
+        barge = state.barge
+        considered = barge is not None and item_id in barge.turns
+        (barge.unanswered if barge is not None and considered else state.answering).append(item_id)
     answer(state, out)
 
 
@@ -121,7 +138,7 @@ def answer(state: State, out: Output) -> None:
     Turns without words (silence, noise, what a recogniser makes of them) are not answered, nor do they take
     the answer from the turn before them: a cough after a question is no reason to leave it open.
     """
-    if not state.answering or state.active is not None or _interrupting(state):
+    if not state.answering or state.active is not None or state.flushing or _interrupting(state):
         return
     turns = [entry for item_id in state.answering if (entry := state.conversation.get(item_id)) is not None]
     if any(entry.transcription is not None for entry in turns):
@@ -149,6 +166,10 @@ def respond(state: State, out: Output, plan: Plan, *, out_of_band: bool = False)
     state.responses[response.id] = response
     if not out_of_band:
         state.answering, state.idle = [], None
+        if state.barge is not None:
+            # A client that asks for it while the caller speaks has decided; else it answers what was said.
+            state.barge.unanswered = []
+            state.barge.over = state.barge.over or state.spoke is not None
     response.create(stage(state, out))
     begin(state, out, response)
 
@@ -263,6 +284,10 @@ def flushed(state: State, out: Output, played: dict[str, int]) -> None:
             continue
         state.conversation.cut(entry, samples)
         out.send(ConversationItemTruncated, item_id=item_id, content_index=0, audio_end_ms=to_ms(samples))
+    if state.flushing:
+        state.flushing = False
+        begin_waiting(state, out)
+        answer(state, out)
 
 
 # ------------------------------------------------------------------------------------- silence

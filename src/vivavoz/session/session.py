@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoz.session import foresight, inputs, listening, mcp, requests, results, rules
+from vivavoz.session import foresight, inputs, listening, mcp, requests, results, rules, yielding
 from vivavoz.session.checks import check_options
 from vivavoz.session.conversation import Conversation
 from vivavoz.session.effects import CancelJob, Effect, HangUp
@@ -76,8 +76,8 @@ class Session:
         if state.began is None or state.ended:
             return None
         expiry = state.began + state.settings.duration_s
-        idle = rules.idle_deadline(state)
-        return expiry if idle is None else min(expiry, idle)
+        times = (expiry, rules.idle_deadline(state), yielding.deadline(state))
+        return min(time for time in times if time is not None)
 
     def step(self, now: float, input: Input) -> list[Effect]:
         """What ``input`` means. The effects are to be carried out in order, before the next step."""
@@ -92,6 +92,7 @@ class Session:
             _expire(state, out)
         elif (idle := rules.idle_deadline(state)) is not None and now >= idle:
             rules.idle_too_long(state, out)
+        yielding.follow(state, out)
         mcp.resume(state, out)
         foresight.follow(state, out, input)
         return out.effects
@@ -155,6 +156,10 @@ def _flushed(state: State, out: Output, input: inputs.Flushed) -> None:
     rules.flushed(state, out, {played.item_id: played.samples for played in input.played})
 
 
+def _held(state: State, out: Output, input: inputs.Held) -> None:
+    yielding.held(state, input.left_ms)
+
+
 def _spent(state: State, out: Output, input: inputs.Spent) -> None:
     rules.spent(state, out, input.limit, input.remaining, input.reset_seconds)
 
@@ -198,6 +203,7 @@ _HANDLERS: dict[type, Any] = {
     inputs.PlaybackStarted: _playback_started,
     inputs.PlaybackEnded: _playback_ended,
     inputs.Flushed: _flushed,
+    inputs.Held: _held,
     inputs.Spent: _spent,
     inputs.TimePassed: _time_passed,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from vivavoz.session.backchannels import BACK_CHANNELS
 from vivavoz.session.conversation import Conversation
 from vivavoz.session.ids import Ids
 from vivavoz.session.input_audio import InputAudio
@@ -17,6 +18,19 @@ from vivavoz.wire.base import Data, Fixed
 from vivavoz.wire.options import VOICES, SessionOptions
 
 
+class Yielding(Fixed, frozen=True):
+    """How a caller's speech over our voice is told from an interruption, while the voice is held.
+
+    ``words``: so many that are no back-channels are one. ``resume_after_ms``: how long after the caller's
+    last sound the voice comes back where nothing was understood. ``back_channels``: words and phrases, in
+    any case.
+    """
+
+    words: int = 1
+    resume_after_ms: int = 1_000
+    back_channels: tuple[str, ...] = BACK_CHANNELS
+
+
 class Settings(Fixed, frozen=True):
     """What the operator decides, once, for a session.
 
@@ -25,6 +39,7 @@ class Settings(Fixed, frozen=True):
     ``expires_at``: the same moment in Unix seconds, as the client is told.
     ``input_ms``: the most of the caller's uncommitted sound that is kept.
     ``interrupt_after_ms``: how much of a turn must have been speech before it interrupts an answer.
+    ``yielding``: hold our voice while that is decided, where playout is the server's; None: it is at once.
     ``reduces_noise``: whether what brings the caller's sound can take noise out of it.
     ``model_given``: False where nobody has named a model yet, so that the first update may.
     ``logprobs``: whether the recogniser can say how sure it is.
@@ -45,6 +60,7 @@ class Settings(Fixed, frozen=True):
     expires_at: int = 0
     input_ms: int = 300_000
     interrupt_after_ms: int = 0
+    yielding: Yielding | None = None
     model_given: bool = True
     mcp: bool = True
     sees: bool = False
@@ -72,6 +88,8 @@ class Spoke(Data):
     """An answer goes on until speech has reached this sample; None: it is not in the way."""
     failure: tuple[str, str] | None = None
     """Why the job gave up before the turn was over: code and message."""
+    said: str = ""
+    """What the job has told of it piece by piece."""
     draft: str = ""
     """What the job has last taken it to be, were it over."""
     drafted: int = 0
@@ -87,6 +105,25 @@ class Idle(Data):
 
     since: float
     sample: int
+
+
+class Barge(Data):
+    """Speech over our voice of which it is not decided yet whether it is an interruption."""
+
+    turns: list[str]
+    """The caller's turns of which it is not known: items, the last one perhaps still being spoken."""
+    response: str | None
+    """The response that was in progress as it began."""
+    unanswered: list[str] = []
+    """Turns to be answered if it is one."""
+    left_ms: int | None = None
+    """What our voice had still to say as it was held."""
+    voiced: int = 0
+    """The end of the caller's last speech for which it was."""
+    until: float | None = None
+    """How long it is held; None: it is not."""
+    over: bool = False
+    """Nothing is left to interrupt; all that is decided is whether the caller is answered."""
 
 
 class Decision(Data):
@@ -106,6 +143,9 @@ class State(Data, kw_only=True):
     audio: InputAudio
     turn: Turn
     spoke: Spoke | None = None
+    barge: Barge | None = None
+    flushing: bool = False
+    """After an interruption: until it is known what was heard, nothing is asked."""
     jobs: Jobs
     playout: Playout
     responses: dict[str, Response] = {}
@@ -154,11 +194,24 @@ class State(Data, kw_only=True):
         )
 
     def understanding(self) -> bool:
-        """Whether something committed is still being transcribed."""
+        """Whether something committed is still being transcribed, or what it does to what is being said is
+        not settled yet: what was heard of that must be known first."""
+        barge = self.barge
+        if self.flushing or (barge is not None and not barge.over and any(map(self._known, barge.turns))):
+            return True
         return any(
             job.kind is Kind.TRANSCRIBE and self.conversation.get(job.owner) is not None
             for job in self.jobs.live.values()
         )
+
+    def _known(self, item_id: str) -> bool:
+        entry = self.conversation.get(item_id)
+        return entry is not None and entry.transcription is None
+
+    def considers(self) -> bool:
+        """Whether our voice is held while it is found out if the caller interrupts it."""
+        cascade = self.settings.plan == "cascade"
+        return self.settings.yielding is not None and cascade and self.playout.enabled
 
     def response_of(self, job: Job) -> Response | None:
         return self.responses.get(job.owner)

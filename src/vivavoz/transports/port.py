@@ -46,6 +46,14 @@ class Transport(Protocol):
         """Drop unplayed sound; say, by item (tag), what was played. Empty where playout is the client's."""
         ...
 
+    def hold(self) -> None:
+        """Be silent, losing nothing, until :meth:`release`. Without effect where playout is the client's."""
+        ...
+
+    def release(self) -> None:
+        """Go on with what :meth:`hold` has stopped."""
+        ...
+
     @property
     def queued_ms(self) -> int:
         """Sound sent here and not yet played (ms); 0 where playout is the client's."""

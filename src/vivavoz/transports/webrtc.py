@@ -97,6 +97,14 @@ class WebRtcTransport:
     def flush(self) -> list[Played]:
         return self._media.flush() if self._media is not None and not self._closed else []
 
+    def hold(self) -> None:
+        if self._media is not None:
+            self._media.hold()
+
+    def release(self) -> None:
+        if self._media is not None:
+            self._media.release()
+
     def monitor(self, heard: Callable[[bytes], None] | None) -> None:
         if self._media is not None:
             self._media.monitor(heard)

@@ -128,6 +128,12 @@ class WebSocketTransport:
     def flush(self) -> list[Played]:
         return []
 
+    def hold(self) -> None:
+        """Playout is the client's: it goes on."""
+
+    def release(self) -> None:
+        """Nothing was held."""
+
     def monitor(self, heard: Callable[[bytes], None] | None) -> None:
         """Playout is the client's: nobody is told."""
 

@@ -9,9 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from tests.scenarios.playbook import Player, Shown, _tuples, members_of
+from tests.scenarios.playbook import Player, Shown, members_of, with_members
 from vivavoz.session import inputs
 from vivavoz.session.ids import Ids
 from vivavoz.session.translation.inputs import Asked
@@ -37,7 +35,7 @@ class TranslationPlayer(Player):
     def _do(self, text: str) -> list[Shown]:
         word, _, rest = text.partition(" ")
         if word == "given":
-            self.wished = msgspec.structs.replace(self.wished, **_tuples(members_of(rest)))
+            self.wished = with_members(self.wished, members_of(rest))
             return []
         if word == "options":
             self.wishes = decode(json.dumps(members_of(rest)), TranslationPatch)
