@@ -112,9 +112,9 @@ def test_two_packets_that_changed_places_are_put_right() -> None:
 def test_what_waited_for_a_packet_follows_it_at_once() -> None:
     listener = Listener()
     listener.packet(0.0, 0)
-    for number in (2, 3):
-        assert listener.packet(number * FRAME, number) == b""
-    filled = listener.packet(0.065, 1)
+    for number, at in ((2, 0.04), (3, 0.045)):
+        assert listener.packet(at, number) == b""
+    filled = listener.packet(0.05, 1)
     assert filled == b"".join(struct.pack("<h", number) * 480 for number in (1, 2, 3))
 
 
@@ -353,9 +353,9 @@ def test_on_a_path_that_keeps_the_order_a_gap_waits_for_no_more_than_a_packet() 
     listener = Listener()
     arrivals = [arrival for arrival in steady(3100) if arrival[1] not in (10, 3000)]
     waited = delays(listener, arrivals, 63)
-    assert HOLD - 0.01 <= waited[11] <= HOLD + 0.006, "nothing is known of the path yet"
-    assert FRAME - 0.006 <= waited[3001] <= FRAME + 0.006
-    assert waited[3002] <= 0.006
+    for after in (11, 3001):
+        assert 0.014 <= waited[after] <= FRAME
+        assert waited[after + 1] <= 0.006
 
 
 @pytest.mark.parametrize("late", [0.045, 0.055])

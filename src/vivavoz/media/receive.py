@@ -28,7 +28,7 @@ _DRIFT = 0.005
 _MAX_HELD = 64
 _MAX_DROPOUT = 150  # packets: a larger jump ahead is another stream, not a loss
 _MAX_MISORDER = 100  # packets: one further behind is another stream, not late (RFC 3550 A.1)
-_SHORTEST_WAIT = 0.02  # s, on a path that keeps the order
+_SHORTEST_WAIT = 0.015  # s, on a path that keeps the order: over when the second packet after a gap comes
 _MARGIN = 0.01  # s, on top of the reordering seen
 _FORGETS = 0.9986  # of it, with every packet: half in 10 s
 _SHORT_GAP = 3  # frames that are always concealed, even where the clock does not miss them
@@ -77,7 +77,8 @@ class Receiver:
         """Of those: from in-band FEC."""
         self.ssrc: int | None = None
         self._codecs = codecs
-        self._hold = self._wait = hold
+        self._hold = hold
+        self._wait = min(_SHORTEST_WAIT, hold)  # of the path's reordering nothing is known yet
         self._patience = int(patience * RATE)
         self._max_ahead = int(max_ahead * RATE)
         self._origin: float | None = None
