@@ -33,6 +33,7 @@ class Fake:
     yields: bool = True
     words: int = 6
     greets_words: int = 0
+    hangs_up_at_speech: bool = False
     url: str = ""
     authorizations: list[str] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
@@ -124,6 +125,9 @@ class _Session:
         self._silent = 0 if any(pcm) else self._silent + 1
         if not self._silent and not self._speaking:
             self._speaking = True
+            if self._fake.hangs_up_at_speech:
+                await self._socket.close(code=1011)
+                return
             if self._fake.yields:
                 await self._tell("input_audio_buffer.speech_started", audio_start_ms=0, item_id="item_2")
         elif self._speaking and self._silent == 10:

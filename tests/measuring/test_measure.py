@@ -48,6 +48,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lines, "CREATED_S", 0.5)
     monkeypatch.setattr(setup, "_ROUND_TRIP_S", 0.5)
     monkeypatch.setattr(turns, "_ANSWER_S", 1.5)
+    monkeypatch.setattr(turns, "_SPOKEN_S", 5.0)
     monkeypatch.setattr(streams, "_ANSWER_S", 1.5)
 
 
@@ -204,3 +205,12 @@ async def test_who_sounds_all_the_time_is_not_measured_as_an_answer(
     told = found["websocket"]
     assert "turns: something sounds all the time, before anything was asked" in told["troubles"]
     assert told["turns"]["ms"] == {}
+
+
+async def test_who_hangs_up_in_the_middle_is_said_to_have(impatient: None) -> None:
+    fake = Fake(hangs_up_at_speech=True)
+    async with fake.served():
+        found = await measured(fake.url, BRIEFLY)
+    told = found["websocket"]
+    assert "turns: the endpoint closed the WebSocket (1011)" in told["troubles"]
+    assert told["setup_ms"]["session.created"]["n"] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import Counter
@@ -11,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from vivavoz.measuring.inbox import Ended
 from vivavoz.measuring.line import QUIET_S, Line
 from vivavoz.measuring.sound import Utterance
 
@@ -44,8 +46,6 @@ _AFTER = (
     "response.created",
     "output_audio_buffer.started",
 )
-
-
 _INTERRUPTED = ("output_audio_buffer.cleared", "conversation.item.truncated")
 
 
@@ -80,8 +80,7 @@ async def converse(line: Line, utterances: Sequence[bytes], count: int, found: T
         began = time.time()
         speaking = answering and line.last_audible(began - _JUST_NOW_S, began) is not None
         utterance = line.say(utterances[number % len(utterances)])
-        async with asyncio.timeout(_SPOKEN_S):
-            await utterance.over.wait()
+        await _spoken(line, utterance)
         counted = number > 0
         found.asked += counted
         if speaking:
@@ -91,6 +90,8 @@ async def converse(line: Line, utterances: Sequence[bytes], count: int, found: T
         try:
             heard = await line.heard(utterance.ended, _ANSWER_S)
         except TimeoutError:
+            if line.inbox.ended is not None:
+                raise Ended(line.inbox.ended) from None
             found.lacking[_why_silent(line, utterance)] += 1
             failures, answering = failures + 1, False
             if failures >= _MOST_FAILURES:
@@ -108,10 +109,12 @@ async def converse(line: Line, utterances: Sequence[bytes], count: int, found: T
 async def _agree(line: Line, found: Turns) -> None:
     """Ask for the silence window, and read what the endpoint made of it."""
     detection: dict[str, Any] = {"type": "server_vad", "silence_duration_ms": int(found.window_ms)}
-    session = await line.update(
-        {"instructions": INSTRUCTIONS, "audio": {"input": {"turn_detection": detection}}}
-    )
-    told: Any = session
+    told: Any = None
+    # Who does not answer this may converse all the same.
+    with contextlib.suppress(TimeoutError):
+        told = await line.update(
+            {"instructions": INSTRUCTIONS, "audio": {"input": {"turn_detection": detection}}}
+        )
     for name in ("audio", "input", "turn_detection", "silence_duration_ms"):
         told = told.get(name) if isinstance(told, dict) else None
     if isinstance(told, int | float) and 0 <= told <= 10_000:
@@ -128,6 +131,14 @@ async def _greeted(line: Line) -> None:
         if time.monotonic() > deadline:
             raise TimeoutError("something sounds all the time, before anything was asked")
         await asyncio.sleep(0.05)
+
+
+async def _spoken(line: Line, utterance: Utterance) -> None:
+    try:
+        async with asyncio.timeout(_SPOKEN_S):
+            await utterance.over.wait()
+    except TimeoutError:
+        raise Ended(line.inbox.ended or "the question could not be sent") from None
 
 
 def _answered(line: Line, utterance: Utterance, heard: float, found: Turns) -> None:
