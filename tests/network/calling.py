@@ -28,7 +28,9 @@ class Service:
     """``vivavoz serve`` on all addresses of a namespace. No route leads into it or out but the line: it is as
     private as loopback."""
 
-    def __init__(self, host: Namespace, running: Running) -> None:
+    def __init__(self, host: Namespace, running: Running, media_port: int) -> None:
+        self.media_port = media_port
+        """Of UDP and of TCP."""
         self._host = host
         self._running = running
 
@@ -36,17 +38,17 @@ class Service:
     @contextlib.contextmanager
     def started(cls, world: World, folder: Path) -> Iterator[Service]:
         with world.service.entered():
-            media = str(free_port())
+            media = free_port()
             told = {
                 "VIVAVOZ_HOST": "::",
-                "VIVAVOZ_UDP_PORT": media,
-                "VIVAVOZ_TCP_MEDIA_PORT": media,
+                "VIVAVOZ_UDP_PORT": str(media),
+                "VIVAVOZ_TCP_MEDIA_PORT": str(media),
                 "VIVAVOZ_PAGE": "off",
             }
             stack = contextlib.ExitStack()
             running = stack.enter_context(vivavoz(folder, key=KEY, environment=told))
         with stack:
-            yield cls(world.service, running)
+            yield cls(world.service, running, media)
 
     def url(self, *, ipv6: bool = False) -> str:
         """As callers reach it."""

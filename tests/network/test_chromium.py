@@ -87,7 +87,8 @@ def test_over_a_clean_line_the_voice_has_no_gap(world: World, service: Service, 
         # 0 to 0.3 %; where other programs keep Chromium from its sound, that is the machine's gap.
         busy = os.getloadavg()[0] > (os.cpu_count() or 1)
         assert concealed < (0.15 if busy else 0.01) * received
-        assert browser.path()["protocol"] == "udp"
+        path = browser.path()
+        assert (path["protocol"], path["port"]) == ("udp", service.media_port)
 
 
 @pytest.mark.parametrize("loss", [0.02, 0.05])
@@ -123,7 +124,8 @@ def test_udp_is_blocked(world: World, service: Service, speaker: Path) -> None:
     world.under(Conditions(delay=0.02, refuses=udp))
     with world.caller(*HOME), browsing(service, speaker) as browser:
         _answered(browser)
-        assert browser.path()["protocol"] == "tcp"
+        path = browser.path()
+        assert (path["protocol"], path["port"]) == ("tcp", service.media_port)
 
 
 def test_a_symmetric_nat_that_forgets(world: World, service: Service, speaker: Path) -> None:
