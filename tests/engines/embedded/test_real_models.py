@@ -29,6 +29,7 @@ from vivavoz.engines.ports import (
     ReplyOptions,
     SpeechOptions,
     SttOptions,
+    Tentative,
     TextDelta,
     ToolCallDelta,
     Usage,
@@ -237,6 +238,27 @@ async def test_prepared_instructions_are_read_once(engines: EmbeddedEngines) -> 
     deltas = [delta async for delta in ask(engines, "Say hello.", instructions=instructions)]
     (usage,) = [delta for delta in deltas if isinstance(delta, Usage)]
     assert usage.cached_tokens > usage.input_tokens * 0.8
+
+
+async def test_an_answer_in_vain_makes_way_and_one_that_is_wanted_does_not(engines: EmbeddedEngines) -> None:
+    if engines.llm is None:
+        pytest.skip("no language model")
+    story = [Message(role="user", content=[InputText(text="Tell me a long story about the sea.")])]
+    options = ReplyOptions(model="gpt-realtime")
+    for wanted in (False, True):
+        attempt = engines.llm.tentative()  # type: ignore[attr-defined]
+        assert isinstance(attempt, Tentative)
+        async with aclosing(attempt.reply(story, options)) as deltas:  # type: ignore[attr-defined]
+            await anext(deltas)
+            assert not wanted or await attempt.keep()
+            assert [delta async for delta in ask(engines, "Hello.", max_output_tokens=4)]
+            if wanted:
+                assert isinstance(await anext(deltas), TextDelta)
+                continue
+            with pytest.raises(EngineError) as gone:
+                async for _ in deltas:
+                    pass
+            assert gone.value.code == "engine_busy"
 
 
 async def test_a_limit_on_tokens_is_a_reason_to_finish(engines: EmbeddedEngines) -> None:
