@@ -108,7 +108,7 @@ class Measured(msgspec.Struct):
                 yield f"  {title}: {', '.join(told[name])}"
         if told["shaped_otherwise"]:
             pairs = (f"{kind} ({where})" for kind, where in told["shaped_otherwise"].items())
-            yield f"  shaped otherwise than the API's reference: {', '.join(pairs)}"
+            yield f"  shaped otherwise than vivavoz sends them: {', '.join(pairs)}"
         if told["unreadable_messages"]:
             yield f"  messages that were no event: {told['unreadable_messages']}"
         if told["errors"]:
