@@ -59,7 +59,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def _measured(candidates: Sequence[Candidate], *, quick: bool) -> dict[str, Any]:
-    """Quick: one short round each, the ramps' first two steps."""
+    """Quick: one short round each, the ramps' first step."""
     packets = encoded(tone(4.0))
     rounds, seconds = (1, 0.5) if quick else (3, 2.0)
     failed: dict[str, str] = {}
@@ -73,14 +73,14 @@ def _measured(candidates: Sequence[Candidate], *, quick: bool) -> dict[str, Any]
     ramps, echoes = {}, {}
     for each in candidates:
         if (
-            found := _tried(each, failed, lambda each=each: measure_echo(each, 6 if quick else 9))
+            found := _tried(each, failed, lambda each=each: measure_echo(each, 5 if quick else 9))
         ) is not None:
             echoes[each.name] = found
     times = measure_setup(
         [each for each in candidates if each.name not in failed], packets, 2 if quick else 15
     )
     for each in candidates:
-        climb = lambda each=each: load.ramp(each, packets, 0.5 if quick else 2.5, 2 if quick else 99)  # noqa: E731
+        climb = lambda each=each: load.ramp(each, packets, 0.5 if quick else 2.5, 1 if quick else 99)  # noqa: E731
         if (found := _tried(each, failed, climb)) is not None:
             ramps[each.name] = found
     costs = {name: each for name, each in costs.items() if each}

@@ -77,8 +77,8 @@ class Callers:
         while True:
             due = max(due + 1 / MESSAGES_S / max(1, len(self.peers)), loop.time() - 0.1)
             await asyncio.sleep(max(0.0, due - loop.time()))
-            if self.chatting and self.peers:
-                turn = (turn + 1) % len(self.peers)
+            turn = (turn + 1) % max(1, len(self.peers))
+            if self.chatting and self.peers and "channel" in self.peers[turn].reached:
                 now = time.time()
                 self._sent.append(now)
                 self.peers[turn].send_text(

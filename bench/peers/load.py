@@ -36,7 +36,7 @@ async def _cost(server: rig.Server, packets: list[bytes], seconds: float) -> dic
             await callers.join(calls)
             for chatting in (False, True):
                 callers.chatting = chatting
-                await asyncio.sleep(_SETTLE_S if not chatting else 0.2)
+                await asyncio.sleep(min(_SETTLE_S, seconds) if not chatting else 0.2)
                 window = await callers.watch(seconds)
                 found[f"{calls} {'messages' if chatting else 'media'}"] = msgspec.to_builtins(window)
             callers.chatting = False
@@ -81,7 +81,7 @@ async def _ramp(
         for calls in heights:
             try:
                 await callers.join(calls)
-                await asyncio.sleep(_SETTLE_S)
+                await asyncio.sleep(min(_SETTLE_S, seconds))
                 windows.append(await callers.watch(seconds))
             except ExceptionGroup as errors:
                 return windows, f"at {calls} calls: {errors.exceptions[0]!r}"
