@@ -6,6 +6,8 @@ interrupts it with the next utterance at a moment that is different each time:
 * answer: from the packet with the last sample of speech, sent, to the first audible packet, received; less
   the silence window that the session asked for;
 * barge-in: from the first sample of speech, spoken, to the end of the last audible sample received.
+
+Once as it comes, and once with ``barge_in = "hold"`` (docs/turns.md).
 """
 
 from __future__ import annotations
@@ -38,15 +40,24 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         traces = Path(folder, "traces")
         with rig.vivavoz("scripted", script=_SCRIPT, trace_dir=traces) as server:
             answers, stops, spans = asyncio.run(_converse(server.url, turns))
+        with rig.vivavoz("scripted", script=_SCRIPT, environment={"VIVAVOZ_BARGE_IN": "hold"}) as server:
+            held_answers, held_stops, _ = asyncio.run(_converse(server.url, turns))
         (trace,) = traces.glob("*.trace")
         rows = stages.split(spans, stages.marks(trace), WINDOW_MS)
-    figures = {"answer_ms": rig.summary(answers), "barge_in_ms": rig.summary(stops), "stages_ms": rows}
+    figures = {
+        "answer_ms": rig.summary(answers),
+        "barge_in_ms": rig.summary(stops),
+        "hold": {"answer_ms": rig.summary(held_answers), "barge_in_ms": rig.summary(held_stops)},
+        "stages_ms": rows,
+    }
     rig.table(
         f"latency, scripted engines, {turns} turns over WebRTC (ms)",
         ["", "p50", "p95", "max", "goal (p95)"],
         [
             ["answer, less the silence window", *_shown(answers), ANSWER_GOAL_MS],
             ["speech onset -> our voice stops", *_shown(stops), BARGE_IN_GOAL_MS],
+            ['answer, barge_in = "hold"', *_shown(held_answers), ANSWER_GOAL_MS],
+            ['our voice stops, barge_in = "hold"', *_shown(held_stops), BARGE_IN_GOAL_MS],
         ],
     )
     rig.table("where the answer's milliseconds go (ms since the mark before)", ["stage", "p50", "p95"], rows)

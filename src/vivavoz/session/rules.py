@@ -15,7 +15,7 @@ from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
 from vivavoz.session.plan import Plan, Stage
 from vivavoz.session.response import Response
-from vivavoz.session.state import Barge, Idle, Spoke, State
+from vivavoz.session.state import Idle, Spoke, State
 from vivavoz.session.turn import padding_samples
 from vivavoz.session.usage import usage_of
 from vivavoz.wire.items import AnyItem, InputAudio, Message
@@ -51,7 +51,7 @@ def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
     out.send(SpeechStarted, audio_start_ms=to_ms(start), item_id=spoke.item_id)
     if rule.interrupt_response and (state.active is not None or state.playout.busy):
         if state.considers():
-            _consider(state, spoke.item_id)
+            utterance.consider(state, spoke)
         else:
             spoke.interrupts_at = state.turn.started + to_samples(state.settings.interrupt_after_ms)
             interrupt_in_time(state, out, rule)
@@ -59,18 +59,6 @@ def speech_started(state: State, out: Output, rule: TurnDetection) -> None:
         task = transcripts.task(state)
         spoke.transcription = state.jobs.start(out, Kind.TRANSCRIBE, spoke.item_id, task)
         utterance.feed(state, out, spoke, state.turn.scored)
-
-
-def _consider(state: State, item_id: str) -> None:
-    """It may be an interruption, or not: see :mod:`~vivavoz.session.yielding`."""
-    barge = state.barge
-    if barge is not None and not barge.over:
-        barge.turns.append(item_id)
-        return
-    if barge is not None:
-        state.answering += barge.unanswered
-    active = state.active
-    state.barge = Barge(turns=[item_id], response=active.id if active is not None else None)
 
 
 def speech_paused(state: State, out: Output, rule: TurnDetection) -> None:

@@ -6,7 +6,7 @@ from vivavoz.session.effects import FeedAudio, Judge
 from vivavoz.session.input_audio import to_samples
 from vivavoz.session.jobs import Kind
 from vivavoz.session.output import Output
-from vivavoz.session.state import Spoke, State
+from vivavoz.session.state import Barge, Spoke, State
 from vivavoz.session.turn import padding_samples
 
 JUDGED_MS = 8_000
@@ -33,6 +33,18 @@ def resume(state: State, out: Output) -> None:
     if state.spoke is not None:
         state.jobs.cancel(out, state.spoke.judge)
         state.spoke.judge = None
+
+
+def consider(state: State, spoke: Spoke) -> None:
+    """It may be an interruption, or not: see :mod:`~vivavoz.session.yielding`."""
+    barge = state.barge
+    if barge is not None and not barge.over:
+        barge.turns.append(spoke.item_id)
+        return
+    if barge is not None:
+        state.answering += barge.unanswered
+    active = state.active
+    state.barge = Barge(turns=[spoke.item_id], response=active.id if active is not None else None)
 
 
 def abandon(state: State, out: Output) -> None:
