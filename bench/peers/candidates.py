@@ -30,19 +30,19 @@ class Candidate(msgspec.Struct, frozen=True):
     """What its interpreter needs besides ours; empty for one that runs with ours."""
 
 
-OURS = Candidate("vivavoz", "serve_ours.py", (20, 30, 40, 50, 60, 70))
-STOCK = Candidate("aiortc", "serve_aiortc.py", (4, 6, 8, 10, 12, 14, 16, 20))
+OURS = Candidate("vivavoz", "serve_ours.py", (30, 40, 50, 60, 70, 80, 90))
+STOCK = Candidate("aiortc", "serve_aiortc.py", (6, 8, 10, 12, 14, 16, 20, 24))
 CANDIDATES = (
     OURS,
     STOCK,
     Candidate(
         "pipecat",
         "serve_pipecat.py",
-        (2, 4, 6, 8, 10, 12),
+        (4, 6, 8, 10, 12, 14, 16),
         ("pipecat-ai[webrtc]==1.14.0", "aiohttp>=3.14,<4"),
     ),
     Candidate(
-        "wrtc", "serve_wrtc.py", (4, 8, 12, 16, 20, 24), ("wrtc==0.1.0", "aiohttp>=3.14,<4", "numpy>=2")
+        "wrtc", "serve_wrtc.py", (8, 16, 20, 24, 28, 32, 36), ("wrtc==0.1.0", "aiohttp>=3.14,<4", "numpy>=2")
     ),
 )
 
