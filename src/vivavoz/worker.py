@@ -35,6 +35,7 @@ from vivavoz.server import tls
 from vivavoz.server.app import build_app
 from vivavoz.server.engine_pool import EnginePool
 from vivavoz.server.protocol import JsonRunner
+from vivavoz.server.stage_metrics import StageMetrics
 from vivavoz.telemetry import export as telemetry
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ async def run(
         if spans is not None:
             stack.push_async_callback(spans.close)
         tap = harness.open_tap if harness is not None else None
+        stages = StageMetrics(plan.tag)
+        told = [lambda call_id: stages] if spans is None else [lambda call_id: stages, spans.listener]
         calls = await stack.enter_async_context(
             CallRegistry(
                 pool.engines_for,
@@ -105,10 +108,11 @@ async def run(
                 tap,
                 assembly.mcp_servers(config),
                 prompts,
-                spans.listener if spans is not None else None,
+                told,
             )
         )
         service = assembly.service(plan, secrets, pool, calls, media)
+        service.stages = stages
         service.filled = prompts.filled_session
         if harness is not None:
             service.admit = harness.admit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from vivavoz.call.listing import Listing
 from vivavoz.call.registry import AtCapacity
+from vivavoz.call.stages import JobKind
 from vivavoz.cluster.directory import Directory, LocalDirectory
 from vivavoz.config import Config, Secrets
 from vivavoz.engines.ports import EngineError, EngineStatus
@@ -139,6 +141,9 @@ class FakeCalls:
         self.capacity = capacity
         self.opened: list[FakeCall] = []
         self.listing = Listing()
+
+    def jobs(self) -> Counter[JobKind]:
+        return Counter()
 
     def check(self, session: SessionPatch | None, model: str) -> None:
         """Anything goes."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import get_args
 
@@ -13,9 +15,11 @@ from tests.cluster.test_relay import AUTH, a_call, two_workers
 from tests.media.minipeer import MiniPeer, Wire
 from tests.media.peers import RecordingSink
 from tests.server.fakes import KEY, Running, running
+from vivavoz.call.stages import JobStages, ResponseStages, TurnStages, TurnTimings
 from vivavoz.config import Config, Server
 from vivavoz.media.ports import Drop, End
 from vivavoz.server.admission import Admission
+from vivavoz.server.stage_metrics import StageMetrics
 
 STRICT = Config(default_engines="scripted", server=Server(strict_azure=True))
 
@@ -114,10 +118,55 @@ async def test_the_page_of_the_docs_has_all_of_it() -> None:
     told = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
     async with running() as server, Wire() as wire:
         server.service.media = wire.engine
+        server.service.stages = after_one_turn()
         names = [name for name in (await scraped(server)).samples if name.startswith("vivavoz_")]
     assert len(names) > 15
     for name in (*names, *get_args(Drop), *get_args(End)):
+        name = re.sub("_(bucket|count|sum)$", "", name)
         assert f"`{name}`" in told, name
+
+
+def after_one_turn() -> StageMetrics:
+    """What a turn of half a second, its transcript and its answer leave."""
+    stages = StageMetrics("00")
+    heard = JobStages(job=1, kind="stt", started=10.0, first=10.1, ended=10.2, outcome="completed")
+    said = JobStages(job=2, kind="llm", started=10.2, first=10.5, ended=11.2, outcome="completed")
+    broken = JobStages(job=3, kind="tts", started=10.6, ended=10.7, outcome="failed", code="engine_stalled")
+    stages.turn(TurnStages(item_id="item_1", outcome="understood", jobs=[heard]))
+    stages.response(
+        ResponseStages(
+            response_id="resp_1",
+            created=10.2,
+            status="failed",
+            input_tokens=70,
+            output_tokens=9,
+            jobs=[said, broken],
+        )
+    )
+    stages.timings(TurnTimings(response_id="resp_1", item_id="item_1", vad_ms=210, llm_first_token_ms=800))
+    return stages
+
+
+async def test_turns_responses_and_the_work_for_them() -> None:
+    async with running() as server:
+        server.service.stages = after_one_turn()
+        server.service.calls.jobs = lambda: Counter(tts=2)  # type: ignore[method-assign]
+        page = await scraped(server)
+    assert page.value("vivavoz_turns_total", outcome="understood") == 1
+    assert page.value("vivavoz_responses_total", status="failed") == 1
+    assert page.value("vivavoz_tokens_total", direction="input") == 70
+    assert page.value("vivavoz_tokens_total", direction="output") == 9
+    assert page.value("vivavoz_jobs_total", kind="tts", outcome="failed") == 1
+    assert page.value("vivavoz_jobs_running", kind="tts") == 2
+    assert page.value("vivavoz_jobs_running", kind="llm") == 0
+    assert page.value("vivavoz_job_first_seconds_sum", kind="llm") == pytest.approx(0.3)
+    assert page.value("vivavoz_job_seconds_sum", kind="llm") == pytest.approx(1.0)
+    with pytest.raises(KeyError):
+        page.value("vivavoz_job_seconds_count", kind="tts")
+    assert page.value("vivavoz_turn_stage_seconds_bucket", stage="vad", le="0.2") == 0
+    assert page.value("vivavoz_turn_stage_seconds_bucket", stage="vad", le="0.3") == 1
+    assert page.value("vivavoz_turn_stage_seconds_count", stage="llm_first_token") == 1
+    assert not [name for name in page.samples if name.endswith("_created")]
 
 
 async def test_every_worker_is_in_it_and_one_that_is_away_is_told(tmp_path: Path) -> None:

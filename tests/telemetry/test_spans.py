@@ -53,7 +53,7 @@ def traced(tracing: Any, *, engines: Any = None, update: bool = False) -> list[R
         await chosen.start()
         session = {"type": "realtime", "instructions": "a secret prompt", "tracing": tracing}
         event: Any = decode_client_event(json.dumps({"type": "session.update", "session": session}))
-        async with CallRegistry(lambda model: chosen, listener=listener) as calls:
+        async with CallRegistry(lambda model: chosen, listeners=[listener]) as calls:
             call = calls.open(None if update else event.session, "gpt-realtime")
             client = FakeTransport().join(call)
             if update:

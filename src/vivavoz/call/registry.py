@@ -6,7 +6,8 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from vivavoz.call.prompts import Prompts
 from vivavoz.call.rates import TokenRates
 from vivavoz.call.remote_tools import RemoteTools
 from vivavoz.call.settings import CallSettings
-from vivavoz.call.stages import StageListener
+from vivavoz.call.stages import JobKind, StageListener
 from vivavoz.call.tap import OpenTap, Tap
 from vivavoz.call.trace import SCHEMA, AnyHead, Head, TraceWriter, TranslationHead
 from vivavoz.call.translation import translation_of
@@ -81,12 +82,12 @@ class CallRegistry:
         open_tap: OpenTap | None = None,
         tool_servers: ToolServers | None = None,
         prompts: Prompts | None = None,
-        listener: Callable[[str], StageListener] | None = None,
+        listeners: Sequence[Callable[[str], StageListener]] = (),
     ) -> None:
         """``engines_for`` raises KeyError for an unknown model. ``worker_tag``: the first hex digits of
         every call id, so that whoever meets the id knows which worker holds the call. ``open_tap``: makes
         each call's listener. ``tool_servers``: who asks MCP servers; None: nobody.
-        ``prompts``: those that clients may name. ``listener``: makes who is told a call's
+        ``prompts``: those that clients may name. ``listeners``: each makes one who is told a call's
         stages, of its id."""
         self._engines_for = engines_for
         self._settings = settings or CallSettings()
@@ -94,7 +95,7 @@ class CallRegistry:
         self._open_tap = open_tap
         self._tool_servers = tool_servers
         self._prompts = prompts or Prompts()
-        self._listener = listener
+        self._listeners = listeners
         limit = self._settings.tokens_per_minute
         self._rates = TokenRates(limit, time.monotonic) if limit is not None else None
         self._opened = 0
@@ -128,6 +129,10 @@ class CallRegistry:
     def entries(self) -> list[CallEntry]:
         """The calls that have a client, the oldest first."""
         return [entry for call in self._calls.values() if (entry := call.entry()) is not None]
+
+    def jobs(self) -> Counter[JobKind]:
+        """Work that engines do for calls just now, or that waits for them."""
+        return sum((call.stages.running for call in self), Counter())
 
     async def other_than(self, version: str) -> None:
         """Wait until ``version`` is not that of :meth:`entries`."""
@@ -276,8 +281,8 @@ class CallRegistry:
 
     def _begin(self, new: _New, call: Call, model: str, client: str) -> None:
         self._opened = new.number
-        if self._listener is not None:
-            call.stages.listen(self._listener(call.id))
+        for made_for in self._listeners:
+            call.stages.listen(made_for(call.id))
         self._calls[call.id] = call
         task = asyncio.create_task(call.run(), name=call.id)
         self._tasks[call.id] = task

@@ -7,6 +7,7 @@ the same records, so a trace can be watched too.
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -71,6 +72,11 @@ class StageWatch:
                 follows(self, now, effect)
         if voiced != self._voiced:
             self._voiced, self._turns.voiced_at = voiced, now
+
+    @property
+    def running(self) -> Counter[JobKind]:
+        """Jobs that are not over, while somebody listens."""
+        return Counter(job.kind for job, _ in self._jobs.values())
 
     def closed(self, now: float) -> None:
         """The call is over: tell what is open, and that it is."""

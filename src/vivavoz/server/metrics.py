@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 import vivavoz
+from vivavoz.call.stages import JobKind
 from vivavoz.cluster.relay import OwnerUnreachable, ask, was_relayed
 from vivavoz.media.ports import Drop, End, EngineStats
 from vivavoz.server.health import takes_calls
@@ -93,6 +94,15 @@ def _own(service: Service) -> Iterator[Metric]:
     refused = service.refused
     yield counter("requests_refused", "HTTP requests refused, by the code in the answer.", "code", refused)
     yield from _process(worker)
+    running = _all(get_args(JobKind), service.calls.jobs())
+    busy = GaugeMetricFamily(
+        "vivavoz_jobs_running", "Work that engines do or have before them.", labels=["worker", "kind"]
+    )
+    for kind, count in running.items():
+        busy.add_metric([worker, kind], count)
+    yield busy
+    if service.stages is not None:
+        yield from service.stages.collect()
     if service.media is None:
         return
     stats, late_s = service.media.stats, service.media.late_ms / 1000

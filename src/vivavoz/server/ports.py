@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
+from vivavoz.call.stages import JobKind
 from vivavoz.media.ports import EngineStats
 from vivavoz.transports.dialect import Dialect
 from vivavoz.transports.port import Attachment, ObserverTransport, Transport
@@ -72,6 +74,10 @@ class Calls(Protocol):
     def get(self, call_id: str) -> OpenCall | None: ...
 
     def __len__(self) -> int: ...
+
+    def jobs(self) -> Counter[JobKind]:
+        """Work that engines do for calls just now, or that waits for them."""
+        ...
 
     @property
     def version(self) -> str:

@@ -15,6 +15,7 @@ from vivavoz.server.admission import Admission
 from vivavoz.server.auth import Authenticator
 from vivavoz.server.engine_pool import EnginePool
 from vivavoz.server.ports import Accept, Calls, Media
+from vivavoz.server.stage_metrics import StageMetrics
 from vivavoz.server.tokens import Tokens
 from vivavoz.wire.options import AnyPatch
 
@@ -53,6 +54,8 @@ class Service:
     """No new calls: the worker is about to end."""
     media: Media | None = None
     """What metrics tell of it."""
+    stages: StageMetrics | None = None
+    """What metrics tell of turns and jobs."""
     refused: Counter[str] = field(default_factory=Counter)
     """Requests refused, by the code in the answer."""
     sidebands: Counter[str] = field(default_factory=Counter)
