@@ -16,6 +16,7 @@ from aiortc.rtcsctptransport import (
     DATA_CHANNEL_OPEN,
     SCTP_DATA_LAST_FRAG,
     SCTP_DATA_UNORDERED,
+    USERDATA_MAX_LENGTH,
     WEBRTC_BINARY,
     WEBRTC_BINARY_EMPTY,
     WEBRTC_DCEP,
@@ -39,6 +40,8 @@ _MAX_UNORDERED = 512
 """Likewise where order does not count: what is held is searched whole for every chunk."""
 _MAX_GAPS = 200  # told of in one acknowledgement, so that it fits a datagram; the rest is told later
 _MAX_DUPLICATES = 32  # likewise
+_SACK_SIZE = 16
+"""Bytes of an acknowledgement of all there is."""
 _MAX_CHANNELS = 16
 _REORDER_ROOM = 256 * 1024
 _RTO_INITIAL = 0.5  # s
@@ -97,8 +100,22 @@ class _Stream(InboundStream):
                 yield message
 
 
+class _Bundle(Chunk):
+    """An acknowledgement and data in one packet (RFC 9260 section 6.10)."""
+
+    def __init__(self, sack: SackChunk, data: DataChunk) -> None:
+        self._chunks = (sack, data)
+
+    def __bytes__(self) -> bytes:
+        return b"".join(map(bytes, self._chunks))
+
+
 class _Association(RTCSctpTransport):
-    """aiortc's association, bounded, with its messages handed straight to the channel."""
+    """aiortc's association, bounded, with its messages handed straight to the channel.
+
+    Where nothing is missing, an acknowledgement waits for data that goes the same way, for the packet after
+    or for :meth:`acknowledge` (RFC 9260 section 6.2): most of them need no packet of their own.
+    """
 
     def __init__(self, lower: _Lower, channel: EventChannel, max_message: int) -> None:
         super().__init__(lower)  # type: ignore[arg-type]
@@ -106,6 +123,12 @@ class _Association(RTCSctpTransport):
         self._room = self._advertised_rwnd = max_message + _REORDER_ROOM
         self._max_message = max_message
         self._rto = _RTO_INITIAL
+        self._sack_waits = False
+
+    def acknowledge(self) -> None:
+        """Send the acknowledgement that waits; to be called every 200 ms at least."""
+        if self._sack_waits:
+            _run(self._send_sack())
 
     def _update_rto(self, R: float) -> None:
         super()._update_rto(R)
@@ -136,10 +159,34 @@ class _Association(RTCSctpTransport):
             raise ChannelError("a message is larger than announced")
         await super()._receive_data_chunk(chunk)
 
+    async def _send_sack(self) -> None:
+        if self._sack_waits or not self._in_order:
+            self._sack_waits = False
+            await super()._send_sack()
+        else:
+            self._sack_waits, self._sack_needed = True, False
+
+    @property
+    def _in_order(self) -> bool:
+        return not (self._sack_misordered or self._sack_duplicates)
+
     async def _send_chunk(self, chunk: Chunk) -> None:
         if isinstance(chunk, SackChunk):
             del chunk.gaps[_MAX_GAPS:], chunk.duplicates[_MAX_DUPLICATES:]
+        elif isinstance(chunk, DataChunk) and self._may_carry_sack(chunk):
+            self._sack_waits = self._sack_needed = False
+            chunk = _Bundle(self._sack(), chunk)
         await super()._send_chunk(chunk)
+
+    def _may_carry_sack(self, chunk: DataChunk) -> bool:
+        fits = len(chunk.user_data) <= USERDATA_MAX_LENGTH - _SACK_SIZE
+        return fits and (self._sack_waits or self._sack_needed) and self._in_order
+
+    def _sack(self) -> SackChunk:
+        sack = SackChunk()
+        sack.cumulative_tsn = self._last_received_tsn or 0
+        sack.advertised_rwnd = max(0, self._advertised_rwnd)
+        return sack
 
     async def _data_channel_receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
         known = self._data_channels.get(stream_id)
@@ -238,6 +285,11 @@ class EventChannel:
             raise
         except Exception as error:  # aiortc asserts, indexes and unpacks what the peer sent
             raise ChannelError(f"malformed SCTP ({type(error).__name__})") from error
+
+    def acknowledge(self) -> None:
+        """The peer shall hear what has arrived: to be called every 200 ms at least."""
+        if not self._over:
+            self._association.acknowledge()
 
     def send(self, text: str) -> bool:
         """Queue a text message, before the channel is open too. False: no room, or the channel is closed."""

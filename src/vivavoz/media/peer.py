@@ -201,6 +201,8 @@ class Peer:
             self._tell(self._sink.on_audio, pcm)
         if self.state != "closed":
             self._audio.report(now)
+            if self._events is not None:
+                self._events.acknowledge()
 
     def _connecting(self, now: float) -> bool:
         """Watch over the handshake; whether the call goes on."""
