@@ -46,7 +46,7 @@ def measure_echo(candidate: Candidate, cycles: int) -> dict[str, Any]:
 async def _echo(server: rig.Server, cycles: int) -> dict[str, Any]:
     burst = tone(_TONE * 0.02)
     packets = encoded((burst + bytes((_CYCLE - _TONE) * 960)) * 2)[_CYCLE:]
-    once = 2 + cycles // 3
+    once = 3 + cycles // 3
     plans = {
         "clean": [Mouth(packets, phase=13 * n) for n in range(4)],
         "lossy": [Mouth(packets, loss=_LOSS, seed=n, phase=17 * n) for n in range(3)],
