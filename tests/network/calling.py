@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
@@ -22,6 +23,11 @@ from .world import World
 
 KEY = "key-of-the-network-tests"
 _MODEL = "gpt-realtime"
+
+
+def busy() -> bool:
+    """Whether other programs keep these from their turns: what comes late may then be the machine's doing."""
+    return os.getloadavg()[0] > (os.cpu_count() or 1)
 
 
 class Service:
