@@ -14,6 +14,7 @@ NAMES = {
     "codec": "decoding and encoding of events, against pydantic",
     "latency": "speech to answer, and speech to silence (scripted engines)",
     "embedded": "speech to answer with models, against a bare chain of the same models",
+    "loss": "words lost to a bad network, through the real recogniser",
     "peers": "our media path against aiortc, pipecat and libwebrtc: CPU, calls a core, delay, memory",
     "noise": "what noise reduction costs and takes away",
     "echo": "interruptions by our own echo, and what telling them apart costs",

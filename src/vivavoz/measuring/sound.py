@@ -38,10 +38,11 @@ class Utterance:
 
 
 class Voice:
-    """A microphone of someone who speaks now and then: silence in between, encoded as browsers do."""
+    """A microphone of someone who speaks now and then: silence in between, encoded as browsers do, or by
+    ``encoder``."""
 
-    def __init__(self) -> None:
-        self._encoder = Encoder(application="voip", bitrate=32_000)
+    def __init__(self, encoder: Encoder | None = None) -> None:
+        self._encoder = encoder or Encoder(application="voip", bitrate=32_000)
         self._frames: deque[tuple[bytes, Utterance]] = deque()
         self._last: Utterance | None = None
 
