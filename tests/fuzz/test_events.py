@@ -37,6 +37,7 @@ def beginning(source: random.Random) -> Move:
         source.choice(("audio", "text")),
         source.choice(PROLOGUES),
         source.choice(WINDOWS),
+        source.random() < 0.5,
     )
 
 
