@@ -142,7 +142,7 @@ class MiniPeer:
         assert self.events is not None
         association = self.events._association
         channel = RTCDataChannel(association, RTCDataChannelParameters(negotiated=True, id=0))
-        self.events._opened(channel)
+        self.events.opened(channel)
         assert self.events.send("open")
         self.wire.run()
 

@@ -11,7 +11,8 @@ import pytest
 from aiortc.rtcdatachannel import RTCDataChannel, RTCDataChannelParameters
 
 from virtual_time import run_virtual
-from vivavoz.media.events import ChannelError, EventChannel
+from vivavoz.media.association import ChannelError
+from vivavoz.media.events import EventChannel
 
 
 class Pair:
@@ -63,7 +64,7 @@ class Pair:
             end.start()
         association = self.ends[1]._association
         channel = RTCDataChannel(association, RTCDataChannelParameters(label="any name"))
-        channel.on("open", lambda: self.ends[1]._opened(channel))
+        channel.on("open", lambda: self.ends[1].opened(channel))
         await self.until(lambda: sum(self.opened) == 2)
 
     async def until(self, condition: Callable[[], object]) -> None:
@@ -263,7 +264,7 @@ def test_a_channel_without_order_loses_nothing() -> None:
         for end in pair.ends:
             end.start()
         channel = another(pair, "oai-events", ordered=False)
-        channel.on("open", lambda: pair.ends[1]._opened(channel))
+        channel.on("open", lambda: pair.ends[1].opened(channel))
         await pair.until(lambda: sum(pair.opened) == 2)
         sent: tuple[list[str], list[str]] = ([], [])
         for number in range(40):

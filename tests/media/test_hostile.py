@@ -16,8 +16,8 @@ from pylibsrtp import Error as SrtpError
 
 from tests.fuzz.amount import EVENTS, SEED
 from vivavoz.media import opus, rtcp, stun
+from vivavoz.media.association import MAX_FRAGMENTS, MAX_MISORDERED
 from vivavoz.media.config import MediaConfig
-from vivavoz.media.events import MAX_FRAGMENTS, MAX_MISORDERED
 from vivavoz.media.ports import MediaFull
 from vivavoz.media.rtp import RtpStream
 from vivavoz.media.stun import Address

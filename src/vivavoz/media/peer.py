@@ -6,10 +6,11 @@ import logging
 from collections.abc import Callable
 from typing import ParamSpec, Protocol
 
+from vivavoz.media.association import ChannelError
 from vivavoz.media.audio import AudioStream
 from vivavoz.media.config import MediaConfig
 from vivavoz.media.dtls import Dtls, DtlsError
-from vivavoz.media.events import ChannelError, EventChannel
+from vivavoz.media.events import EventChannel
 from vivavoz.media.ice import IceAgent
 from vivavoz.media.ports import CallSink, CallStats, End, Played, State
 from vivavoz.media.stun import Address, Message
