@@ -24,7 +24,7 @@ from vivavoz.measuring.peer import Peer, Peers
 from vivavoz.measuring.sound import Listener, Voice, trimmed
 
 WINDOW_MS = 200
-GOAL = 1.1
+GOAL = 0.75
 _QUESTIONS = (
     "What is the capital of France?",
     "How many days are there in a week?",
